@@ -1,0 +1,91 @@
+"""What all tests share. The math libraries are pinned first, as in every command."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.update(DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", DVC_NO_ANALYTICS="true")
+
+from a3c_bench import numerics
+
+numerics.pin("portable")
+
+import pytest
+from ruamel.yaml import YAML
+
+from a3c_bench.config import Config, parse_config, read_yaml
+
+ROOT = Path(__file__).parent.parent
+SMALL = {
+    "seeds": [0],
+    "nstep": {"envs": 4, "rollout_steps": 5, "total_steps": 12_800},
+    "episodic": {"episodes": 80},
+    "evaluate": {"episodes": 10},
+    "profile": {
+        "workers": [1, 2],
+        "threads": [1],
+        "schedules": ["ordered"],
+        "repeats": 2,
+        "nstep_steps": 2_000,
+        "episodic_episodes": 28,
+        "textbook_episodes": 4,
+        "textbook_processes": [1],
+    },
+}
+"""A pipeline of seconds: 80 rounds of turns for both algorithms."""
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` in place, section by section."""
+    result = dict(base)
+    for key, value in changes.items():
+        result[key] = merged(result[key], value) if isinstance(value, dict) else value
+    return result
+
+
+def small_params(**changes: Any) -> dict[str, Any]:
+    """The project's params, shrunk to `SMALL`, then changed."""
+    return merged(merged(read_yaml(ROOT / "params.yaml"), SMALL), changes)
+
+
+def small_config(**changes: Any) -> Config:
+    """`small_params` as a config."""
+    return parse_config(small_params(**changes))
+
+
+def write_params(folder: Path, params: object) -> None:
+    """Write `params` as `folder`'s params.yaml."""
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(params, file)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder with a small params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, small_params())
+    return tmp_path
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The variables of a command run from a shell: this checkout's source, nothing pinned yet."""
+    return {**numerics.unpinned_environment(os.environ), "PYTHONPATH": str(ROOT / "src"), **changes}
+
+
+@pytest.fixture
+def a3c_bench(workspace: Path) -> Iterator[Command]:
+    """Runs `a3c-bench …` as a user does, in the workspace."""
+
+    def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "a3c_bench", *arguments]
+        return subprocess.run(
+            command, cwd=workspace, env=environment(**changes), capture_output=True, text=True, check=False, timeout=120
+        )
+
+    yield run

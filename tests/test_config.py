@@ -1,0 +1,104 @@
+import pytest
+from conftest import ROOT, merged, small_params
+from hypothesis import given
+from hypothesis import strategies as st
+
+from a3c_bench.config import Config, load_config, parse_config, read_yaml
+from a3c_bench.errors import BadInputError
+
+
+def test_the_projects_params_are_valid():
+    config = load_config(ROOT / "params.yaml")
+    assert config.nstep.actors >= 8
+    assert config.algorithm("episodic") is config.episodic
+
+
+def test_config_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        load_config(ROOT / "params.yaml").workers = 3
+
+
+def test_rollouts_cover_the_step_budget():
+    nstep = parse_config(small_params()).nstep
+    per_round = nstep.actors * nstep.envs * nstep.rollout_steps
+    assert (nstep.rollouts - 1) * per_round < nstep.total_steps <= nstep.rollouts * per_round
+
+
+@pytest.mark.parametrize(
+    ("changes", "fragments"),
+    [
+        ({"workers": 0}, ["workers", "0", "greater than or equal to 1"]),
+        ({"workers": "two"}, ["workers", "'two'", "valid integer"]),
+        ({"workers": 2.5}, ["workers", "2.5"]),
+        ({"workers": True}, ["workers", "True"]),
+        ({"schedule": "fast"}, ["schedule", "'fast'", "'ordered' or 'hogwild'"]),
+        ({"numerics": None}, ["numerics", "None", "'portable' or 'native'"]),
+        ({"seeds": []}, ["seeds", "at least 1 item"]),
+        ({"seeds": [1, 1]}, ["seeds", "each value may be listed once"]),
+        ({"seeds": [-1]}, ["seeds.0", "-1"]),
+        ({"algorithms": ["ppo"]}, ["algorithms.0", "'ppo'", "'nstep' or 'episodic'"]),
+        ({"speed": 1}, ["speed", "unknown key", "allowed:", "workers"]),
+        ({"nstep": {"lambda": 1}}, ["nstep.lambda", "unknown key", "gae_lambda"]),
+        ({"nstep": {"gamma": 1.5}}, ["nstep.gamma", "1.5", "less than or equal to 1"]),
+        ({"nstep": {"learning_rate": float("nan")}}, ["nstep.learning_rate", "nan", "finite"]),
+        ({"nstep": {"learning_rate": -1e-3}}, ["nstep.learning_rate", "-0.001", "greater than 0"]),
+        ({"nstep": {"final_learning_rate": 1.0}}, ["nstep.final_learning_rate", "must not exceed"]),
+        ({"nstep": {"total_steps": 10**30}}, ["nstep", "too many"]),
+        ({"nstep": {"hidden": []}}, ["nstep.hidden", "at least 1 item"]),
+        ({"episodic": {"reward": "mine"}}, ["episodic.reward", "'mine'", "'textbook' or 'env'"]),
+        ({"profile": {"workers": []}}, ["profile.workers", "at least 1 item"]),
+        ({"profile": {"repeats": 0}}, ["profile.repeats", "0", "greater than 0"]),
+    ],
+)
+def test_bad_values_are_named_in_one_line(changes, fragments):
+    with pytest.raises(BadInputError) as caught:
+        parse_config(merged({**small_params(), "speed": 1} if "speed" in changes else small_params(), changes) | {})
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(fragment in message for fragment in ["params.yaml", *fragments]), message
+
+
+@pytest.mark.parametrize("key", list(Config.model_fields))
+def test_missing_keys_are_named(key):
+    params = small_params()
+    del params[key]
+    with pytest.raises(BadInputError, match=rf"params.yaml: {key}: missing"):
+        parse_config(params)
+
+
+@pytest.mark.parametrize("content", [None, [], "text", 3])
+def test_content_that_is_no_mapping(content):
+    with pytest.raises(BadInputError, match=r"params.yaml: .*dictionary"):
+        parse_config(content)
+
+
+@pytest.mark.parametrize("text", ["workers: [", "a: 1\na: 2", "\x00", "a: !!python/object:os.system {}"])
+def test_text_that_is_no_yaml(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(BadInputError, match="not valid YAML"):
+        read_yaml(tmp_path / "params.yaml")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(BadInputError, match=r"nothing.yaml: cannot be read \(No such file"):
+        read_yaml(tmp_path / "nothing.yaml")
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path):
+    (tmp_path / "params.yaml").write_text("rate: 1e-4")
+    assert read_yaml(tmp_path / "params.yaml") == {"rate": 1e-4}
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(key=st.sampled_from(list(Config.model_fields)), value=anything)
+def test_any_value_is_taken_or_refused_in_one_line(key, value):
+    try:
+        parse_config({**small_params(), key: value})
+    except BadInputError as error:
+        assert "\n" not in str(error)

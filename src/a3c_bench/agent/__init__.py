@@ -1,0 +1,1 @@
+"""The actor-critic itself: pure computation, no processes and no files."""

@@ -1,0 +1,232 @@
+"""The actor: one seeded actor-learner, its own environments, its own random streams."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_bench.agent.arrays import Floats
+from a3c_bench.agent.environments import EnvironmentInfo, make_single, make_vector
+from a3c_bench.agent.loss import Losses, OutputGradients, episodic_loss, nstep_loss
+from a3c_bench.agent.network import EpisodicNetwork, Layout, NStepNetwork, episodic_layout, nstep_layout
+from a3c_bench.agent.optimizer import clip
+from a3c_bench.agent.returns import discounted_returns, generalised_advantages, standardise, unit_length
+from a3c_bench.agent.rollout import (
+    EpisodicCollector,
+    EpisodicRollout,
+    NStepCollector,
+    NStepRollout,
+)
+from a3c_bench.config import AlgorithmName, Config, Episodic, NStep
+from a3c_bench.seeding import Role, environment_seed, stream
+
+# A rollout is learned in blocks of this many rows, their gradients summed in order: threads can share the blocks
+# between them and the sum stays the same.
+BLOCK_ROWS = 1024
+FAILURE_REWARD = -10.0
+STEP_REWARD = 1.0
+
+Rollout = TypeVar("Rollout", NStepRollout, EpisodicRollout)
+Map = Callable[[Callable[[slice], Floats], Iterable[slice]], Iterable[Floats]]
+"""The built-in `map`, or one that computes in several threads and keeps the order."""
+
+
+class Statistics(NamedTuple):
+    """What is recorded of every update."""
+
+    env_steps: int
+    losses: Losses
+    gradient_norm: float
+    """Euclidean length, before clipping."""
+
+
+class Actor(Protocol[Rollout]):
+    """What a worker needs of an actor. `parameters` is its private snapshot of the model."""
+
+    def collect(self) -> Rollout:
+        """Act on the snapshot until the rollout is complete."""
+        ...
+
+    def learn(self, rollout: Rollout, gradient: Floats) -> Statistics:
+        """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
+        ...
+
+    def finished_episodes(self) -> NDArray[np.void]:
+        """The training episodes (`FINISHED`) that ended in the last rollout."""
+        ...
+
+
+def make_layout(algorithm: NStep | Episodic, environment: EnvironmentInfo) -> Layout:
+    """The parameter layout of an algorithm's network on an environment."""
+    sizes = (environment.observation_size, environment.action_count)
+    if isinstance(algorithm, NStep):
+        return nstep_layout(*sizes, algorithm.hidden)
+    return episodic_layout(*sizes, algorithm.hidden, algorithm.critic_hidden)
+
+
+def initial_parameters(algorithm: NStep | Episodic, layout: Layout, seed: int) -> Floats:
+    """Version 0 of the model (size,)."""
+    # A nearly uniform first policy, as usual for A2C and PPO; the textbook has torch's default throughout.
+    gains = {"actor": 0.01} if isinstance(algorithm, NStep) else {}
+    return layout.initial(stream(seed, Role.PARAMETERS), gains)
+
+
+def make_actor(
+    config: Config,
+    name: AlgorithmName,
+    environment: EnvironmentInfo,
+    seed: int,
+    index: int,
+    parameters: Floats,
+    in_order: Map = map,
+) -> "NStepActor | EpisodicActor":
+    """Actor `index` of training run `seed`, reading the snapshot `parameters` (size,)."""
+    if name == "nstep":
+        return NStepActor(config.nstep, environment, seed, index, parameters, in_order)
+    return EpisodicActor(config.episodic, environment, seed, index, parameters)
+
+
+class NStepActor:
+    """A3C with n-step rollouts: GAE on a block of `rollout_steps` × `envs`."""
+
+    def __init__(
+        self,
+        settings: NStep,
+        environment: EnvironmentInfo,
+        seed: int,
+        index: int,
+        parameters: Floats,
+        in_order: Map = map,
+    ) -> None:
+        self._settings = settings
+        self._layout = make_layout(settings, environment)
+        self._network = NStepNetwork(self._layout, parameters)
+        self._in_order = in_order
+        self.collector = NStepCollector(
+            make_vector(environment.name, settings.envs),
+            environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
+            stream(seed, Role.TRAIN_ACTION, index),
+            NStepRollout.allocate(
+                settings.rollout_steps,
+                settings.envs,
+                environment.observation_size,
+                list(settings.hidden),
+                environment.action_count,
+            ),
+        )
+
+    def collect(self) -> NStepRollout:
+        """Act on the snapshot until the rollout is complete."""
+        return self.collector.collect(self._network)
+
+    def finished_episodes(self) -> NDArray[np.void]:
+        """The training episodes (`FINISHED`) that ended in the last rollout."""
+        return self.collector.finished_episodes()
+
+    def learn(self, rollout: NStepRollout, gradient: Floats) -> Statistics:
+        """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
+        gradients, losses = self.loss(rollout)
+        blocks = self._in_order(lambda rows: self._block_gradient(rollout, gradients, rows), row_blocks(rollout))
+        for index, block in enumerate(blocks):
+            np.copyto(gradient, block) if index == 0 else np.add(gradient, block, out=gradient)
+        length = clip(gradient, self._settings.max_gradient_norm)
+        return Statistics(rollout.env_steps, losses, length)
+
+    def loss(self, rollout: NStepRollout) -> tuple[OutputGradients, Losses]:
+        """The loss's gradients by the network's outputs, and its statistics."""
+        settings = self._settings
+        values = self._network.critic.forward(rollout.activations[-1])[:, :, 0]
+        advantages = generalised_advantages(
+            rollout.rewards,
+            values,
+            rollout.terminated,
+            rollout.truncated,
+            rollout.counted,
+            settings.gamma,
+            settings.gae_lambda,
+        )
+        returns = advantages + values[:-1]
+        if settings.normalize_advantages:
+            advantages = standardise(advantages, rollout.counted)
+        return nstep_loss(
+            rollout.logits.reshape(-1, rollout.logits.shape[-1]),
+            values[:-1].reshape(-1),
+            rollout.actions.reshape(-1),
+            advantages.reshape(-1),
+            returns.reshape(-1),
+            rollout.counted.reshape(-1),
+            settings.value_weight,
+            settings.entropy_weight,
+        )
+
+    def _block_gradient(self, rollout: NStepRollout, gradients: OutputGradients, rows: slice) -> Floats:
+        block = np.empty(self._layout.size, np.float32)
+        self._network.backward(
+            _flat_rows(rollout.observations)[rows],
+            [_flat_rows(layer)[rows] for layer in rollout.activations],
+            gradients.logits[rows],
+            gradients.values[rows, None],
+            NStepNetwork(self._layout, block),
+        )
+        return block
+
+
+def row_blocks(rollout: NStepRollout) -> list[slice]:
+    """The blocks of rows in which a rollout is learned: they depend on its shape only."""
+    rows = rollout.actions.size
+    return [slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS)]
+
+
+def _flat_rows(array: Floats) -> Floats:
+    return array.reshape(-1, array.shape[-1])
+
+
+class EpisodicActor:
+    """The textbook's actor: one update after every finished episode."""
+
+    def __init__(
+        self, settings: Episodic, environment: EnvironmentInfo, seed: int, index: int, parameters: Floats
+    ) -> None:
+        self._settings = settings
+        self._layout = make_layout(settings, environment)
+        self._network = EpisodicNetwork(self._layout, parameters)
+        self.collector = EpisodicCollector(
+            make_single(environment.name),
+            environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
+            stream(seed, Role.TRAIN_ACTION, index),
+            environment.action_count,
+        )
+
+    def collect(self) -> EpisodicRollout:
+        """Play one episode on the snapshot."""
+        return self.collector.collect(self._network)
+
+    def finished_episodes(self) -> NDArray[np.void]:
+        """The training episode (`FINISHED`) that was the last rollout."""
+        return self.collector.finished_episodes()
+
+    def learn(self, rollout: EpisodicRollout, gradient: Floats) -> Statistics:
+        """Write the gradient of the episode's loss, by the snapshot, into `gradient` (size,)."""
+        network = self._network
+        activations = network.features(rollout.observations)
+        logits = network.actor.forward(activations[-1])
+        critic_activations, values = network.values(activations[-1])
+        returns = unit_length(discounted_returns(self._rewards(rollout), self._settings.gamma))
+        gradients, losses = episodic_loss(logits, values, rollout.actions, returns, self._settings.critic_weight)
+        network.backward(
+            activations,
+            gradients.logits,
+            critic_activations,
+            gradients.values[:, None],
+            EpisodicNetwork(self._layout, gradient),
+        )
+        return Statistics(rollout.env_steps, losses, float(np.sqrt(np.dot(gradient, gradient))))
+
+    def _rewards(self, rollout: EpisodicRollout) -> Floats:
+        if self._settings.reward == "env":
+            return rollout.rewards
+        rewards = np.full(rollout.env_steps, STEP_REWARD, np.float32)
+        if rollout.terminated:
+            rewards[-1] = FAILURE_REWARD
+        return rewards

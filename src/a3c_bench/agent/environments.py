@@ -1,0 +1,67 @@
+"""Gymnasium environments, as the agent needs them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import VectorEnv
+
+from a3c_bench.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class EnvironmentInfo:
+    """What the agent has to know about an environment."""
+
+    name: str
+    observation_size: int
+    action_count: int
+    reward_threshold: float | None
+
+
+def describe(name: str) -> EnvironmentInfo:
+    """The sizes of environment `name`; raises `BadInputError` if it is unknown or its spaces are not supported."""
+    try:
+        environment = gymnasium.make(name, disable_env_checker=True)
+    except (gymnasium.error.Error, ImportError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInputError(f"env: {name!r} cannot be made ({reason}); allowed: an installed Gymnasium id") from None
+    try:
+        return _describe(name, environment)
+    finally:
+        environment.close()
+
+
+def _describe(name: str, environment: gymnasium.Env[Any, Any]) -> EnvironmentInfo:
+    observation, action = environment.observation_space, environment.action_space
+    if not isinstance(observation, Box) or len(observation.shape) != 1:
+        raise BadInputError(f"env: {name!r} has the observation space {observation}; allowed: a flat Box")
+    if not isinstance(action, Discrete) or action.start != 0:
+        raise BadInputError(f"env: {name!r} has the action space {action}; allowed: Discrete, counted from 0")
+    spec = environment.spec
+    if spec is None or spec.max_episode_steps is None:
+        raise BadInputError(f"env: {name!r} has no time limit, so an episode may never end; allowed: one that has")
+    return EnvironmentInfo(name, observation.shape[0], int(action.n), spec.reward_threshold)
+
+
+def make_vector(name: str, count: int) -> VectorEnv[Any, Any, Any]:
+    """`count` environments stepped together: the environment's own vector version where it has one."""
+    environment = gymnasium.make_vec(name, num_envs=count, vectorization_mode=None)
+    mode = environment.metadata.get("autoreset_mode")
+    if mode is not gymnasium.vector.AutoresetMode.NEXT_STEP:
+        raise BadInputError(
+            f"env: {name!r} resets by {mode}; allowed: a vector environment that resets on the next step"
+        )
+    return environment
+
+
+def make_single(name: str) -> gymnasium.Env[Any, Any]:
+    """One environment, with its time limit."""
+    return gymnasium.make(name, disable_env_checker=True)
+
+
+def as_float32(observation: object) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """An observation as the network takes it."""
+    return np.asarray(observation, dtype=np.float32)

@@ -1,0 +1,58 @@
+"""Evaluating a trained policy on fresh episodes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from a3c_bench.agent.actor import make_layout
+from a3c_bench.agent.arrays import Doubles, Floats, Integers
+from a3c_bench.agent.environments import EnvironmentInfo, as_float32, make_vector
+from a3c_bench.agent.network import EpisodicNetwork, NStepNetwork
+from a3c_bench.agent.policy import greedy, gumbel_noise, sample
+from a3c_bench.config import Episodic, NStep
+from a3c_bench.seeding import Role, environment_seed, stream
+
+Logits = Callable[[Floats], Floats]
+"""A policy: observations (rows, size) to unnormalised log-probabilities (rows, actions)."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Returns and lengths (env steps) of whole episodes, one entry each."""
+
+    returns: Doubles
+    lengths: Integers
+
+
+def policy(settings: NStep | Episodic, environment: EnvironmentInfo, parameters: Floats) -> Logits:
+    """The policy of a trained model, by its flat parameters (size,)."""
+    layout = make_layout(settings, environment)
+    if isinstance(settings, NStep):
+        return NStepNetwork(layout, parameters).logits
+    return EpisodicNetwork(layout, parameters).logits
+
+
+def evaluate(logits: Logits, environment: EnvironmentInfo, episodes: int, seed: int, sampled: bool) -> Episodes:
+    """Play `episodes` episodes side by side, the actions sampled from the policy or the most probable ones.
+
+    Greedy and sampled evaluations of a seed start from the same states; training never sees them.
+    """
+    environments = make_vector(environment.name, episodes)
+    noise = stream(seed, Role.EVALUATE_ACTION) if sampled else None
+    observations, _ = environments.reset(seed=environment_seed(seed, Role.EVALUATE_ENVIRONMENT))
+    returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
+    running = np.ones(episodes, np.bool_)
+    while running.any():
+        actions = _act(logits(as_float32(observations)), noise)
+        observations, rewards, terminated, truncated, _ = environments.step(actions)
+        returns += rewards * running
+        lengths += running
+        running &= ~(terminated | truncated)
+    environments.close()
+    return Episodes(returns, lengths)
+
+
+def _act(logits: Floats, noise: Generator | None) -> Integers:
+    return greedy(logits) if noise is None else sample(logits, gumbel_noise(noise, logits.shape))

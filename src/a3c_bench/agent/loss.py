@@ -1,0 +1,91 @@
+"""The two losses: their gradients by the network's outputs, and the statistics worth recording."""
+
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from a3c_bench.agent.arrays import Flags, Floats, Integers
+from a3c_bench.agent.policy import log_softmax
+
+
+class Losses(NamedTuple):
+    """Statistics of one update, each a mean over the rollout's env steps."""
+
+    policy_loss: float
+    value_error: float
+    """Squared difference between value and return."""
+    entropy: float
+    """Entropy of the policy, in nats."""
+
+
+class OutputGradients(NamedTuple):
+    """Gradients of the loss by the logits (rows, actions) and by the values (rows,)."""
+
+    logits: Floats
+    values: Floats
+
+
+def policy_gradient(probabilities: Floats, actions: Integers, advantages: Floats) -> Floats:
+    """Gradient of −Σ log π(action) · advantage by the logits: (π − one-hot(action)) · advantage, row by row."""
+    gradient = probabilities * advantages[:, None]
+    gradient[np.arange(len(actions)), actions] -= advantages
+    return gradient
+
+
+def nstep_loss(
+    logits: Floats,
+    values: Floats,
+    actions: Integers,
+    advantages: Floats,
+    returns: Floats,
+    counted: Flags,
+    value_weight: float,
+    entropy_weight: float,
+) -> tuple[OutputGradients, Losses]:
+    """A3C's loss (Mnih et al. 2016), averaged over the counted rows.
+
+    Mean of −log π(a|s) · advantage − entropy_weight · H(π) + value_weight · (V − return)². All arguments are flat:
+    (rows,), or (rows, actions) for the logits; advantages of rows that are not counted must be 0.
+    """
+    count = np.float32(np.count_nonzero(counted))
+    weights = counted / count
+    log_probabilities = log_softmax(logits)
+    probabilities = np.exp(log_probabilities)
+    entropies = -np.sum(probabilities * log_probabilities, axis=1)
+
+    by_logits = policy_gradient(probabilities, actions, advantages / count)
+    if entropy_weight:
+        scale = np.float32(entropy_weight) * weights
+        by_logits += probabilities * (log_probabilities + entropies[:, None]) * scale[:, None]
+    errors = (values - returns) * weights
+    gradients = OutputGradients(by_logits, cast(Floats, np.float32(2 * value_weight) * errors))
+
+    taken = log_probabilities[np.arange(len(actions)), actions]
+    losses = Losses(
+        policy_loss=float(-np.sum(taken * advantages) / count),
+        value_error=float(np.sum(errors * (values - returns))),
+        entropy=float(np.sum(entropies * weights)),
+    )
+    return gradients, losses
+
+
+def episodic_loss(
+    logits: Floats, values: Floats, actions: Integers, returns: Floats, critic_weight: float
+) -> tuple[OutputGradients, Losses]:
+    """The textbook's loss of one episode: Σ −log π(a|s) · (R − V) + critic_weight · Σ (V − R)².
+
+    V is a constant in the first sum. The gradient by the values is taken before the critic's tanh. Shapes as above.
+    """
+    log_probabilities = log_softmax(logits)
+    probabilities = np.exp(log_probabilities)
+    advantages = returns - values
+    by_critic_output = np.float32(-2 * critic_weight) * advantages * (1 - np.square(values))
+    gradients = OutputGradients(policy_gradient(probabilities, actions, advantages), by_critic_output)
+
+    taken = log_probabilities[np.arange(len(actions)), actions]
+    losses = Losses(
+        policy_loss=float(-np.mean(taken * advantages)),
+        value_error=float(np.mean(np.square(advantages))),
+        entropy=float(-np.mean(np.sum(probabilities * log_probabilities, axis=1))),
+    )
+    return gradients, losses

@@ -1,0 +1,57 @@
+"""Returns and advantages."""
+
+from typing import cast
+
+import numpy as np
+
+from a3c_bench.agent.arrays import Flags, Floats
+
+
+def generalised_advantages(
+    rewards: Floats,
+    values: Floats,
+    terminated: Flags,
+    truncated: Flags,
+    counted: Flags,
+    gamma: float,
+    gae_lambda: float,
+) -> Floats:
+    """GAE(γ, λ) of a rollout (Schulman et al., "High-Dimensional Continuous Control Using GAE", 2016, eq. 16).
+
+    rewards, terminated, truncated, counted: (steps, envs); values: (steps + 1, envs), the last row for bootstrapping.
+    A terminated step has no next value; a truncated one has (its next row is the episode's last observation), but
+    nothing flows back into it from the next episode. A step that is not counted (it only reset) has advantage 0.
+    """
+    bootstrap = np.float32(gamma) * values[1:] * ~terminated
+    errors = (rewards + bootstrap - values[:-1]) * counted
+    carry = np.float32(gamma * gae_lambda) * (counted & ~(terminated | truncated)).astype(np.float32)
+    advantages = np.empty_like(errors)
+    following = np.zeros_like(errors[0])
+    for step in reversed(range(len(errors))):
+        following = errors[step] + carry[step] * following
+        advantages[step] = following
+    return advantages
+
+
+def discounted_returns(rewards: Floats, gamma: float) -> Floats:
+    """Discounted return of every step of one whole episode: rewards (steps,) to returns (steps,)."""
+    returns = np.empty(len(rewards), dtype=np.float32)
+    following = 0.0
+    for step in reversed(range(len(rewards))):
+        following = float(rewards[step]) + gamma * following
+        returns[step] = following
+    return returns
+
+
+def unit_length(vector: Floats) -> Floats:
+    """`vector` divided by its Euclidean length (by 1e-12 if that is smaller)."""
+    length = np.sqrt(np.sum(np.square(vector)))
+    return cast(Floats, vector / np.maximum(length, np.float32(1e-12)))
+
+
+def standardise(advantages: Floats, counted: Flags) -> Floats:
+    """Shift and scale the counted entries to mean 0 and deviation 1; the others are 0."""
+    count = np.count_nonzero(counted)
+    centred = (advantages - np.sum(advantages * counted) / np.float32(count)) * counted
+    deviation = np.sqrt(np.sum(np.square(centred)) / np.float32(count))
+    return cast(Floats, centred / (deviation + np.float32(1e-8)))

@@ -1,0 +1,135 @@
+"""Collecting, on CartPole itself and on a toy environment whose episodes are known in advance."""
+
+import gymnasium
+import numpy as np
+import pytest
+from conftest import small_config
+from gymnasium.spaces import Box, Discrete
+
+from a3c_bench.agent.actor import initial_parameters, make_actor, make_layout
+from a3c_bench.agent.environments import EnvironmentInfo, describe
+from a3c_bench.errors import BadInputError
+
+
+class Countdown(gymnasium.Env):
+    """Ends after three steps: by termination if `fatal`, else its time limit cuts it. Observes the steps done."""
+
+    observation_space = Box(0, 10, (1,), np.float32)
+    action_space = Discrete(2)
+
+    def __init__(self, fatal=True):
+        self.fatal = fatal
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.done = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.done += 1
+        return np.full(1, self.done, np.float32), float(self.done), self.fatal and self.done == 3, False, {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered():
+    gymnasium.register("Fatal-v0", Countdown, max_episode_steps=5)
+    gymnasium.register("Limited-v0", Countdown, max_episode_steps=3, kwargs={"fatal": False})
+    yield
+    del gymnasium.registry["Fatal-v0"], gymnasium.registry["Limited-v0"]
+
+
+def actor_on(name, algorithm="nstep", **changes):
+    config = small_config(env=name, **changes)
+    environment = describe(name)
+    settings = config.algorithm(algorithm)
+    layout = make_layout(settings, environment)
+    return make_actor(config, algorithm, environment, 0, 0, initial_parameters(settings, layout, 0))
+
+
+@pytest.mark.parametrize(("name", "end"), [("Fatal-v0", "terminated"), ("Limited-v0", "truncated")])
+def test_steps_that_only_reset_are_not_counted(name, end):
+    actor = actor_on(name, nstep={"envs": 2, "rollout_steps": 6})
+    rollout = actor.collect()
+    other = "truncated" if end == "terminated" else "terminated"
+    assert rollout.counted[:, 0].tolist() == [True, True, True, False, True, True]
+    assert getattr(rollout, end)[:, 0].tolist() == [False, False, True, False, False, False]
+    assert not getattr(rollout, other).any()
+    assert rollout.env_steps == 10
+    # The row after an episode's end is its last observation, which a truncated episode bootstraps from.
+    assert rollout.observations[:, 0, 0].tolist() == [0, 1, 2, 3, 0, 1, 2]
+
+
+def test_episodes_run_over_rollout_borders():
+    actor = actor_on("Fatal-v0", nstep={"envs": 2, "rollout_steps": 2})
+    found = []
+    for _ in range(4):
+        rollout = actor.collect()
+        found.append((rollout.env_steps, actor.finished_episodes().tolist()))
+    assert found == [
+        (4, []),
+        (2, [(2, 3, 6.0), (2, 3, 6.0)]),  # the second step only resets
+        (4, []),
+        (2, [(2, 3, 6.0), (2, 3, 6.0)]),
+    ]
+
+
+def test_two_episodes_in_one_rollout():
+    actor = actor_on("Limited-v0", nstep={"envs": 1, "rollout_steps": 8})
+    actor.collect()
+    assert actor.finished_episodes().tolist() == [(3, 3, 6.0), (6, 3, 6.0)]
+
+
+def test_the_next_rollout_goes_on_where_the_last_one_stopped():
+    actor = actor_on("CartPole-v1")
+    last = actor.collect().observations[-1].copy()
+    assert np.array_equal(actor.collect().observations[0], last)
+
+
+def test_counts_agree_with_the_environments_own():
+    """The lengths of finished episodes and the steps of running ones add up to the env steps."""
+    actor = actor_on("CartPole-v1", nstep={"envs": 8, "rollout_steps": 50})
+    steps = lengths = 0
+    for _ in range(20):
+        steps += actor.collect().env_steps
+        episodes = actor.finished_episodes()
+        lengths += int(episodes["length"].sum())
+        assert (episodes["length"] == episodes["return"]).all()
+    assert steps == lengths + int(actor.collector._episodes._lengths.sum())
+
+
+@pytest.mark.parametrize(("name", "terminated"), [("Fatal-v0", True), ("Limited-v0", False)])
+def test_an_episodic_rollout_is_one_episode(name, terminated):
+    actor = actor_on(name, "episodic")
+    for _ in range(2):
+        rollout = actor.collect()
+        assert rollout.observations[:, 0].tolist() == [0, 1, 2]
+        assert rollout.rewards.tolist() == [1, 2, 3]
+        assert rollout.terminated is terminated
+        assert actor.finished_episodes().tolist() == [(3, 3, 6.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "actions", "threshold"), [("CartPole-v1", 4, 2, 475.0), ("Acrobot-v1", 6, 3, -100.0)]
+)
+def test_environments_that_are_supported(name, size, actions, threshold):
+    assert describe(name) == EnvironmentInfo(name, size, actions, threshold)
+    assert actor_on(name).collect().env_steps == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "fragment"),
+    [
+        ("NoSuchEnv-v9", "cannot be made"),
+        ("no such env", "cannot be made"),
+        ("CartPole-v99", "cannot be made"),
+        ("Pendulum-v1", "action space Box.*allowed: Discrete"),
+        ("FrozenLake-v1", "observation space Discrete.*allowed: a flat Box"),
+        ("Blackjack-v1", "observation space Tuple.*allowed: a flat Box"),
+        ("CarRacing-v3", "env: "),
+    ],
+)
+def test_environments_that_are_not(name, fragment):
+    with pytest.raises(BadInputError, match=fragment) as caught:
+        describe(name)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)

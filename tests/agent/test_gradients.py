@@ -1,0 +1,159 @@
+"""The closed-form gradients against automatic differentiation, and `episodic` against the textbook oracle."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import small_config
+from torch.nn import functional
+
+from a3c_bench import textbook
+from a3c_bench.agent import actor as actors
+from a3c_bench.agent.environments import describe
+from a3c_bench.agent.loss import nstep_loss
+from a3c_bench.agent.rollout import EpisodicRollout
+
+CARTPOLE = describe("CartPole-v1")
+
+
+def as_torch(layout, flat):
+    return {name: torch.tensor(tensor, requires_grad=True) for name, tensor in layout.tensors(flat).items()}
+
+
+def flat_gradient(tensors):
+    return np.concatenate([tensor.grad.numpy().reshape(-1) for tensor in tensors.values()])
+
+
+def assert_close(ours, reference):
+    """Equal up to float32 rounding, on the scale of the whole gradient."""
+    scale = np.abs(reference).max()
+    np.testing.assert_allclose(ours / scale, reference / scale, rtol=1e-4, atol=2e-6)
+
+
+def nstep_reference(tensors, rollout, advantages, returns, counted, config):
+    observations = torch.tensor(rollout.observations[:-1].reshape(-1, rollout.observations.shape[-1]))
+    features = observations
+    for index in range(len(config.nstep.hidden)):
+        weight, bias = tensors[f"hidden.{index}.weight"], tensors[f"hidden.{index}.bias"]
+        features = torch.tanh(functional.linear(features, weight, bias))
+    logits = functional.linear(features, tensors["actor.weight"], tensors["actor.bias"])
+    values = functional.linear(features, tensors["critic.weight"], tensors["critic.bias"])[:, 0]
+    log_probabilities = functional.log_softmax(logits, dim=1)
+    taken = log_probabilities.gather(1, torch.tensor(rollout.actions.reshape(-1, 1)))[:, 0]
+    entropy = -(log_probabilities * log_probabilities.exp()).sum(1)
+    loss = (
+        -taken * torch.tensor(advantages)
+        + config.nstep.value_weight * (values - torch.tensor(returns)) ** 2
+        - config.nstep.entropy_weight * entropy
+    )
+    return (loss * torch.tensor(counted, dtype=torch.float32)).sum() / counted.sum()
+
+
+@pytest.mark.parametrize("hidden", [[64, 64], [25, 50, 25], [128]])
+@pytest.mark.parametrize("entropy_weight", [0.0, 0.1])
+def test_nstep_gradient_is_that_of_automatic_differentiation(hidden, entropy_weight, monkeypatch):
+    config = small_config(
+        nstep={"hidden": hidden, "entropy_weight": entropy_weight, "max_gradient_norm": 1e9, "rollout_steps": 40}
+    )
+    layout = actors.make_layout(config.nstep, CARTPOLE)
+    flat = actors.initial_parameters(config.nstep, layout, 3)
+    actor = actors.make_actor(config, "nstep", CARTPOLE, 3, 0, flat)
+    rollout = actor.collect()
+    assert not rollout.counted.all(), "the rollout should contain resets"
+    seen = {}
+
+    def spy(logits, values, actions, advantages, returns, counted, *weights):
+        seen.update(advantages=advantages, returns=returns, counted=counted)
+        return nstep_loss(logits, values, actions, advantages, returns, counted, *weights)
+
+    monkeypatch.setattr(actors, "nstep_loss", spy)
+    gradient = np.empty(layout.size, np.float32)
+    statistics = actor.learn(rollout, gradient)
+
+    tensors = as_torch(layout, flat)
+    nstep_reference(tensors, rollout, config=config, **seen).backward()
+    assert_close(gradient, flat_gradient(tensors))
+    assert statistics.gradient_norm == pytest.approx(np.linalg.norm(flat_gradient(tensors)), rel=1e-4)
+
+
+def test_a_rollout_learned_in_blocks_has_the_same_gradient(monkeypatch):
+    config = small_config()
+    layout = actors.make_layout(config.nstep, CARTPOLE)
+    flat = actors.initial_parameters(config.nstep, layout, 0)
+    actor = actors.make_actor(config, "nstep", CARTPOLE, 0, 0, flat)
+    rollout = actor.collect()
+    whole, blocks = np.empty(layout.size, np.float32), np.empty(layout.size, np.float32)
+    actor.learn(rollout, whole)
+    monkeypatch.setattr(actors, "BLOCK_ROWS", 7)
+    assert len(actors.row_blocks(rollout)) == 3
+    actor.learn(rollout, blocks)
+    assert_close(blocks, whole)
+
+
+def oracle_model(layout, flat):
+    model = textbook.ActorCritic()
+    model.load_state_dict({name: torch.tensor(tensor) for name, tensor in layout.tensors(flat).items()})
+    return model
+
+
+def oracle_gradient(model, rollout):
+    """The textbook's own loss on the trajectory, by automatic differentiation."""
+    episode = textbook.Episode([], [], [])
+    for step in range(rollout.env_steps):
+        log_probabilities, value = model(torch.from_numpy(rollout.observations[step]))
+        episode.log_probabilities.append(log_probabilities[rollout.actions[step]])
+        episode.values.append(value)
+        last = step == rollout.env_steps - 1
+        episode.rewards.append(textbook.FAILURE_REWARD if last and rollout.terminated else textbook.STEP_REWARD)
+    textbook.loss(episode).backward()
+    return flat_gradient(dict(model.named_parameters()))
+
+
+@pytest.mark.parametrize("length", [1, 20, 500])
+@pytest.mark.parametrize("terminated", [True, False])
+def test_episodic_gives_the_oracles_gradient(length, terminated):
+    config = small_config()
+    layout = actors.make_layout(config.episodic, CARTPOLE)
+    flat = actors.initial_parameters(config.episodic, layout, 5)
+    generator = np.random.default_rng(length)
+    rollout = EpisodicRollout(
+        observations=generator.normal(scale=0.5, size=(length, 4)).astype(np.float32),
+        actions=generator.integers(2, size=length),
+        rewards=np.ones(length, np.float32),
+        terminated=terminated,
+    )
+    model = oracle_model(layout, flat)
+    assert list(dict(model.named_parameters())) == list(layout.shapes)
+    gradient = np.empty(layout.size, np.float32)
+    actors.make_actor(config, "episodic", CARTPOLE, 5, 0, flat).learn(rollout, gradient)
+    assert_close(gradient, oracle_gradient(model, rollout))
+
+
+def test_termination_and_truncation_differ_in_episodic():
+    config = small_config()
+    layout = actors.make_layout(config.episodic, CARTPOLE)
+    actor = actors.make_actor(config, "episodic", CARTPOLE, 0, 0, actors.initial_parameters(config.episodic, layout, 0))
+    rollout = actor.collect()
+    cut = EpisodicRollout(rollout.observations, rollout.actions, rollout.rewards, terminated=False)
+    assert actor._rewards(rollout)[-1] == -10
+    assert actor._rewards(cut)[-1] == 1
+
+
+def test_episodic_can_learn_from_the_environments_own_rewards():
+    config = small_config(episodic={"reward": "env"})
+    layout = actors.make_layout(config.episodic, CARTPOLE)
+    actor = actors.make_actor(config, "episodic", CARTPOLE, 0, 0, actors.initial_parameters(config.episodic, layout, 0))
+    rollout = actor.collect()
+    assert actor._rewards(rollout).tolist() == [1.0] * rollout.env_steps
+
+
+def test_a_whole_episode_acts_as_the_oracle_would():
+    """The policy that acts is the policy that learns: the oracle finds the same log-probabilities on the way."""
+    config = small_config()
+    layout = actors.make_layout(config.episodic, CARTPOLE)
+    flat = actors.initial_parameters(config.episodic, layout, 0)
+    actor = actors.make_actor(config, "episodic", CARTPOLE, 0, 0, flat)
+    observations = actor.collect().observations
+    theirs = oracle_model(layout, flat)(torch.from_numpy(observations))[0].detach().numpy()
+    ours = np.stack([actor._network.logits(observation) for observation in observations])
+    ours -= np.log(np.exp(ours).sum(1, keepdims=True))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)

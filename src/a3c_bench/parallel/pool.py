@@ -1,0 +1,250 @@
+"""The pool: starts the workers of one training run, watches them, and stops them all when one is lost."""
+
+import multiprocessing
+import signal
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_bench.agent.actor import initial_parameters, make_layout
+from a3c_bench.agent.arrays import Floats
+from a3c_bench.agent.environments import EnvironmentInfo, describe
+from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.errors import TrainingError
+from a3c_bench.parallel.shared import Bell, Shape, SharedTables
+from a3c_bench.parallel.worker import EPISODE, Done, Failed, Job, Report, TimeSplit, run_worker
+
+DIGESTS = 20
+POLL_SECONDS = 0.2
+# What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
+PRELOADED = ["a3c_bench.parallel.worker", "gymnasium.envs.classic_control"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run leaves behind, in memory."""
+
+    parameters: Floats
+    turns: NDArray[np.void]
+    """One row (`TURN`) per turn, in the order in which they were taken."""
+    episodes: NDArray[np.void]
+    """The finished training episodes (`EPISODE`), in the order of their turns."""
+    episode_env_steps: NDArray[np.int64]
+    """Env steps of all actors at the end of each of those episodes."""
+    digests: dict[int, Floats]
+    """The model after evenly spaced turns, by its version."""
+    exit_codes: list[int | None]
+    splits: list[TimeSplit]
+    peak_memory_bytes: list[int]
+    started: float
+    """When the first worker was started (a clock's value, like the turns' `time`)."""
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps of the whole training."""
+        return int(np.sum(self.turns["env_steps"]))
+
+
+class Watcher(Protocol):
+    """Is told how far training is, a few times a second."""
+
+    def __call__(self, turn: int, env_steps: int, returns: NDArray[np.float64]) -> None:
+        """`returns`: those of the episodes that were reported last."""
+        ...
+
+
+def _ignore(turn: int, env_steps: int, returns: NDArray[np.float64]) -> None:
+    pass
+
+
+def train(
+    config: Config,
+    algorithm: AlgorithmName,
+    seed: int,
+    watcher: Watcher = _ignore,
+    timed: bool = False,
+    environment: EnvironmentInfo | None = None,
+) -> Outcome:
+    """Train one model with `config.workers` processes; raises `TrainingError` when a worker is lost.
+
+    No process outlives the call, however it ends.
+    """
+    job = Job(config, algorithm, seed, environment or describe(config.env), timed)
+    with Pool(job) as pool:
+        pool.run(watcher)
+        return pool.outcome()
+
+
+@dataclass
+class _Member:
+    """One worker, as the pool sees it."""
+
+    process: ForkServerProcess
+    channel: Connection
+    done: Done | None = None
+    failed: Failed | None = None
+
+
+@dataclass
+class Pool:
+    """The worker processes of one job and what they share."""
+
+    job: Job
+    members: list[_Member] = field(default_factory=list)
+    episodes: list[NDArray[np.void]] = field(default_factory=list)
+
+    def __enter__(self) -> "Pool":
+        job, settings = self.job, self.job.config.algorithm(self.job.algorithm)
+        layout = make_layout(settings, job.environment)
+        sets = settings.actors if settings.adam_statistics == "own" else 1
+        self.tables = SharedTables(Shape(layout.size, settings.actors, settings.rollouts, sets, DIGESTS))
+        self.bells = [Bell() for _ in range(job.workers)]
+        self.tables.model[:] = initial_parameters(settings, layout, job.seed)
+        self.tables.snapshots[:] = self.tables.model
+        self.started = time.perf_counter()
+        try:
+            for worker in range(job.workers):
+                self.members.append(self._start(worker))
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _start(self, worker: int) -> _Member:
+        context = _context()
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(
+            target=run_worker,
+            args=(self.job, worker, self.tables, self.bells, sender),
+            name=f"worker {worker}",
+            daemon=True,
+        )
+        process.start()
+        sender.close()
+        return _Member(process, receiver)
+
+    def run(self, watcher: Watcher) -> None:
+        """Return when every worker is done; raises `TrainingError` as soon as one is lost."""
+        while any(member.done is None for member in self.members):
+            waiting = [member for member in self.members if member.done is None]
+            ready = wait([end for member in waiting for end in (member.channel, member.process.sentinel)], POLL_SECONDS)
+            returns = [self._receive(member) for member in waiting if member.channel in ready]
+            for member in waiting:
+                if member.process.sentinel in ready:
+                    self._require_done(member)
+            turn = int(self.tables.turn[0])
+            watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), np.concatenate([*returns, np.empty(0)]))
+        for member in self.members:
+            member.process.join()
+
+    def _receive(self, member: _Member) -> NDArray[np.float64]:
+        """Take one message; returns the returns of the episodes it told of."""
+        try:
+            message = member.channel.recv()
+        except (EOFError, OSError):
+            # The worker is gone; its sentinel tells, and `_require_done` says so.
+            member.process.join()
+            self._require_done(member)
+            return np.empty(0)
+        if isinstance(message, Report):
+            self.episodes.append(message.episodes)
+            return message.episodes["return"]
+        if isinstance(message, Done):
+            member.done = message
+        elif isinstance(message, Failed):
+            self._fail(member, message)
+        return np.empty(0)
+
+    def _require_done(self, member: _Member) -> None:
+        """Raise unless the worker, which has ended, said that it was done."""
+        while member.done is None and member.channel.poll():
+            try:
+                message = member.channel.recv()
+            except (EOFError, OSError):
+                break
+            if isinstance(message, Report):
+                self.episodes.append(message.episodes)
+            elif isinstance(message, Failed):
+                self._fail(member, message)
+            else:
+                member.done = message
+        if member.done is None:
+            member.process.join()
+            raise TrainingError(f"{member.process.name} died: {describe_exit(member.process.exitcode)}")
+
+    def _fail(self, member: _Member, failure: Failed) -> None:
+        raise TrainingError(f"{member.process.name} failed: {failure.message}", failure.traceback)
+
+    def _stop(self) -> None:
+        for member in self.members:
+            member.process.kill()
+        for member in self.members:
+            member.process.join()
+            member.channel.close()
+        for bell in self.bells:
+            bell.close()
+        self.tables.close()
+
+    def outcome(self) -> Outcome:
+        """The result of a run that is done."""
+        tables = self.tables
+        episodes = np.concatenate([*self.episodes, np.empty(0, EPISODE)])
+        turns = tables.turns.copy()
+        order, env_steps = place_episodes(turns, episodes, tables.shape.actors)
+        done = [member.done for member in self.members if member.done]
+        return Outcome(
+            parameters=tables.model.copy(),
+            turns=turns,
+            episodes=episodes[order],
+            episode_env_steps=env_steps,
+            digests={turn: tables.digests[row].copy() for row, turn in enumerate(tables.shape.digest_turns)},
+            exit_codes=[member.process.exitcode for member in self.members],
+            splits=[message.split for message in done],
+            peak_memory_bytes=[message.peak_memory_bytes for message in done],
+            started=self.started,
+        )
+
+
+def place_episodes(
+    turns: NDArray[np.void], episodes: NDArray[np.void], actors: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The order of `episodes` by turn, and the env steps of all actors at the end of each, in that order."""
+    turn_of = np.empty(len(turns), np.int64)
+    turn_of[turns["rollout"].astype(np.int64) * actors + turns["actor"]] = np.arange(len(turns))
+    before = np.cumsum(turns["env_steps"]) - turns["env_steps"]
+    turn = turn_of[episodes["rollout"].astype(np.int64) * actors + episodes["actor"]]
+    # Stable: episodes of one rollout come in the order of their end already.
+    order = np.argsort(turn, kind="stable")
+    return order, before[turn[order]] + episodes["offset"][order]
+
+
+def describe_exit(exit_code: int | None) -> str:
+    """How a process ended, in words."""
+    if exit_code is not None and exit_code < 0:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    return f"exit code {exit_code}"
+
+
+def start_server() -> None:
+    """Start the process from which workers are forked, so that its imports run beside ours."""
+    _context()
+    from multiprocessing import forkserver
+
+    forkserver.ensure_running()
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context

@@ -1,0 +1,254 @@
+"""The worker: one process that hosts some of the actors and runs the algorithm's loop for them."""
+
+import math
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from a3c_bench.agent.actor import EpisodicActor, Map, NStepActor, Statistics, make_actor
+from a3c_bench.agent.environments import EnvironmentInfo
+from a3c_bench.agent.rollout import FINISHED
+from a3c_bench.config import AlgorithmName, Config, NStep
+from a3c_bench.parallel.schedules import LearningRate, Schedule, make_schedule
+from a3c_bench.parallel.shared import Bell, SharedTables
+
+EPISODE = np.dtype([("actor", np.int32), ("rollout", np.int32), *FINISHED.descr])
+"""A finished training episode (`FINISHED`) and where it ended."""
+
+REPORT_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all workers of one training run are told."""
+
+    config: Config
+    algorithm: AlgorithmName
+    seed: int
+    environment: EnvironmentInfo
+    timed: bool
+    """Measure the environment's share of the time; costs a little on every step."""
+
+    @property
+    def workers(self) -> int:
+        """Workers that have an actor to host."""
+        return min(self.config.workers, self.config.algorithm(self.algorithm).actors)
+
+    @property
+    def host(self) -> list[int]:
+        """The worker of each actor."""
+        return [actor % self.workers for actor in range(self.config.algorithm(self.algorithm).actors)]
+
+    @property
+    def learning_rate(self) -> LearningRate:
+        """The learning rate by an actor's rollout: constant, or falling linearly over its rollouts."""
+        settings = self.config.algorithm(self.algorithm)
+        if not isinstance(settings, NStep):
+            return lambda rollout: settings.learning_rate
+        start, end = settings.learning_rate, settings.final_learning_rate
+        return lambda rollout: start + (end - start) * rollout / settings.rollouts
+
+
+@dataclass
+class TimeSplit:
+    """Where a worker's time went, in seconds."""
+
+    ready: float = 0.0
+    """When the first rollout could start (a clock's value)."""
+    environment: float = 0.0
+    collecting: float = 0.0
+    """Acting and the environment together."""
+    learning: float = 0.0
+    submitting: float = 0.0
+    """Handing in gradients and applying them, one's own and others'."""
+    waiting: float = 0.0
+    """Waiting for a snapshot."""
+    cpu: float = 0.0
+    """CPU seconds of all threads of the process, from its first rollout on."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker tells the main process: the episodes that ended since its last report."""
+
+    episodes: NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A worker's last message."""
+
+    split: TimeSplit
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker's last message when an exception ended it."""
+
+    message: str
+    traceback: str
+
+
+class NonFiniteLossError(Exception):
+    """A loss or a gradient was not finite: training on would only spread it."""
+
+
+@dataclass
+class Reporter:
+    """Collects finished episodes and sends them every now and then, so that no step waits for the main process."""
+
+    channel: Connection
+    episodes: list[NDArray[np.void]] = field(default_factory=list)
+    due: float = field(default_factory=lambda: time.monotonic() + REPORT_SECONDS)
+
+    def add(self, actor: int, rollout: int, finished: NDArray[np.void]) -> None:
+        """Keep the episodes that ended in a rollout."""
+        if len(finished):
+            episodes = np.empty(len(finished), EPISODE)
+            episodes["actor"], episodes["rollout"] = actor, rollout
+            for name in FINISHED.names or ():
+                episodes[name] = finished[name]
+            self.episodes.append(episodes)
+        if time.monotonic() > self.due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was kept."""
+        if self.episodes:
+            self.channel.send(Report(np.concatenate(self.episodes)))
+            self.episodes = []
+        self.due = time.monotonic() + REPORT_SECONDS
+
+
+class TimedEnvironment:
+    """An environment whose `step` is timed."""
+
+    def __init__(self, environment: Any, split: TimeSplit) -> None:
+        self._environment, self._split = environment, split
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._environment, name)
+
+    def step(self, action: Any) -> Any:
+        """The environment's own `step`."""
+        start = time.perf_counter()
+        result = self._environment.step(action)
+        self._split.environment += time.perf_counter() - start
+        return result
+
+
+def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
+    """The process's entry: run the loop and report how it ended."""
+    # Ctrl-C reaches the whole process group: only the main process answers it, by stopping the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    try:
+        _work(job, worker, tables, bells, channel)
+    except Exception as error:
+        channel.send(Failed(str(error) or type(error).__name__, traceback.format_exc()))
+        raise SystemExit(1) from None
+
+
+def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
+    split, reporter = TimeSplit(), Reporter(channel)
+    schedule = make_schedule(job.config.schedule, tables, job.learning_rate, bells, job.host, worker)
+    mine = [actor for actor, host in enumerate(job.host) if host == worker]
+    with _Threads(job.config) as in_order:
+        actors = {index: _make_actor(job, index, tables, in_order, split) for index in mine}
+        split.ready, cpu_start = time.perf_counter(), time.process_time()
+        run_actors(actors, tables, schedule, reporter, split)
+        split.cpu = time.process_time() - cpu_start
+    reporter.flush()
+    channel.send(Done(split, _peak_memory()))
+
+
+def run_actors(
+    actors: dict[int, NStepActor | EpisodicActor],
+    tables: SharedTables,
+    schedule: Schedule,
+    reporter: Reporter,
+    split: TimeSplit,
+) -> None:
+    """The algorithm: every actor in turn collects a rollout on its snapshot, learns from it, and submits."""
+    clock = time.perf_counter
+    for rollout_number in range(tables.shape.rollouts):
+        for index, actor in actors.items():
+            start = clock()
+            schedule.await_snapshot(index, rollout_number)
+            ready = clock()
+            rollout = actor.collect()
+            collected = clock()
+            statistics = actor.learn(rollout, tables.gradients[index])  # type: ignore[arg-type]
+            require_finite(statistics, index, rollout_number)
+            learned = clock()
+            schedule.submit(index, rollout_number, statistics)
+            reporter.add(index, rollout_number, actor.finished_episodes())
+            split.waiting += ready - start
+            split.collecting += collected - ready
+            split.learning += learned - collected
+            split.submitting += clock() - learned
+
+
+def require_finite(statistics: Statistics, actor: int, rollout: int) -> None:
+    """Raise `NonFiniteLossError` unless everything recorded of an update is finite."""
+    if not math.isfinite(sum(statistics.losses) + statistics.gradient_norm):
+        raise NonFiniteLossError(
+            f"the loss of actor {actor} is not finite at its update {rollout}: {statistics.losses}, "
+            f"gradient norm {statistics.gradient_norm}; a smaller learning rate may help"
+        )
+
+
+def _make_actor(
+    job: Job, index: int, tables: SharedTables, in_order: Map, split: TimeSplit
+) -> NStepActor | EpisodicActor:
+    actor = make_actor(job.config, job.algorithm, job.environment, job.seed, index, tables.snapshots[index], in_order)
+    if job.timed:
+        actor.collector.environment = TimedEnvironment(actor.collector.environment, split)  # type: ignore[assignment]
+    return actor
+
+
+class _Threads:
+    """The `threads` of a worker: our own over fixed blocks under `portable`, the math library's under `native`."""
+
+    def __init__(self, config: Config) -> None:
+        own = config.threads > 1 and config.numerics == "portable"
+        self._executor = ThreadPoolExecutor(config.threads) if own else None
+        self._limits = threadpool_limits(1 if config.numerics == "portable" else config.threads)
+
+    def __enter__(self) -> Map:
+        return self._executor.map if self._executor else map
+
+    def __exit__(self, *ended: object) -> None:
+        if self._executor:
+            self._executor.shutdown()
+
+
+def _peak_memory() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _die_with_parent() -> None:
+    """End this process as soon as the main process is gone, whatever it is doing."""
+    parent = parent_process()
+    assert parent is not None, "a worker is started by the pool"
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()

@@ -1,0 +1,67 @@
+"""How a command ends when it is told to: by Ctrl-C, by SIGTERM, or because the process that wanted it is gone."""
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+from typing import NoReturn
+
+SUPERVISOR_VARIABLE = "A3C_BENCH_SUPERVISOR"
+"""Names the process (by its id) on whose behalf DVC runs the stages: `make` sets it."""
+POLL_SECONDS = 0.2
+
+
+class StoppedError(BaseException):
+    """Not an `Exception`, so that nothing but the command's entry catches it."""
+
+    def __init__(self, reason: str, exit_code: int) -> None:
+        super().__init__(reason)
+        self.reason, self.exit_code = reason, exit_code
+
+
+def watch() -> None:
+    """From now on, Ctrl-C and SIGTERM raise `StoppedError` in the main thread.
+
+    So does, for a stage that DVC runs, the end of DVC or of the supervisor.
+    """
+    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGTERM, _terminated)
+    if "DVC_STAGE" not in os.environ:
+        return
+    signal.signal(signal.SIGUSR1, _orphaned)
+    parent, supervisor = os.getppid(), _supervisor()
+
+    def poll() -> None:
+        while os.getppid() == parent and (supervisor is None or _alive(supervisor)):
+            time.sleep(POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    threading.Thread(target=poll, name="supervision", daemon=True).start()
+
+
+def _supervisor() -> int | None:
+    value = os.environ.get(SUPERVISOR_VARIABLE, "")
+    return int(value) if value.isdecimal() else None
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    raise StoppedError("stopped by Ctrl-C", 128 + signal.SIGINT)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise StoppedError("stopped by SIGTERM", 128 + signal.SIGTERM)
+
+
+def _orphaned(number: int, frame: FrameType | None) -> NoReturn:
+    raise StoppedError("stopped because the process that started it is gone", 1)

@@ -1,0 +1,156 @@
+"""A lost worker, a lost parent, Ctrl-C: one clear line, nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import environment, small_config, small_params, write_params
+
+from a3c_bench.errors import TrainingError
+from a3c_bench.parallel import pool
+
+LONG = {"nstep": {"total_steps": 100_000_000, "envs": 32}}
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def workers_of(process):
+    """The worker processes below `process`: children of the fork server."""
+    children = psutil.Process(process).children(recursive=True)
+    return [child for child in children if child.ppid() != process]
+
+
+def wait_until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_shared_memory():
+    before = set(SHARED_MEMORY.iterdir())
+    yield
+    assert set(SHARED_MEMORY.iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+def test_a_killed_worker_ends_training_with_its_number_and_signal(number):
+    victims = []
+
+    def kill_one(turn, env_steps, returns):
+        if turn > 10 and not victims:
+            victims.extend(workers_of(os.getpid()))
+            victims[0].send_signal(number)
+
+    with pytest.raises(TrainingError, match=rf"worker \d died: killed by {number.name}"):
+        pool.train(small_config(**LONG), "nstep", 0, kill_one)
+    assert len(victims) == 2
+    assert not any(victim.is_running() for victim in victims)
+
+
+def test_an_exception_in_a_worker_comes_with_its_traceback(monkeypatch):
+    config = small_config(env="NoSuchEnv-v0")
+    known = pool.describe("CartPole-v1")
+    broken = type(known)("NoSuchEnv-v0", 4, 2, None)
+    with pytest.raises(TrainingError, match=r"worker \d failed: .*NoSuchEnv") as caught:
+        pool.train(config, "nstep", 0, environment=broken)
+    assert "make_vector" in caught.value.args[1]
+
+
+def test_a_loss_that_is_not_finite_names_actor_and_update():
+    config = small_config(nstep={"learning_rate": 1e30, "final_learning_rate": 0.0})
+    with pytest.raises(TrainingError, match=r"the loss of actor \d is not finite at its update \d+"):
+        pool.train(config, "nstep", 0)
+
+
+@pytest.fixture
+def training(tmp_path):
+    """`a3c-bench train nstep 0` under way, as DVC would run it."""
+    write_params(tmp_path, small_params(**LONG))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "a3c_bench", "train", "nstep", "0"],
+        cwd=tmp_path,
+        env=environment(DVC_STAGE="train@nstep-0", A3C_BENCH_SUPERVISOR=str(os.getpid())),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: len(workers_of(process.pid)) == 2)
+    yield process, [*psutil.Process(process.pid).children(recursive=True)], tmp_path
+    for child in [*psutil.Process().children(recursive=True)]:
+        child.kill()
+    process.wait()
+    process.stderr.close()
+
+
+def assert_clean(children, folder):
+    psutil.wait_procs(children, timeout=5)
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith("ml")) == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code", "words"), [(signal.SIGINT, 130, "stopped by Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+)
+def test_a_signal_ends_everything_in_one_line(training, number, exit_code, words):
+    process, children, folder = training
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == exit_code
+    assert words in said
+    assert len(said.splitlines()) == 1, said
+    assert_clean(children, folder)
+
+
+def test_no_worker_outlives_a_main_process_that_was_killed(training):
+    process, children, folder = training
+    process.kill()
+    process.wait()
+    assert_clean(children, folder)
+
+
+def test_a_dead_worker_ends_the_command_with_exit_code_1(training):
+    process, children, folder = training
+    start = time.monotonic()
+    workers_of(process.pid)[0].kill()
+    _, said = process.communicate(timeout=10)
+    assert time.monotonic() - start < 10
+    assert process.returncode == 1
+    assert "died: killed by SIGKILL" in said
+    assert "Traceback" not in said
+    assert_clean(children, folder)
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("victim", ["make", "dvc"])
+def test_training_ends_with_the_process_that_wanted_it(tmp_path, shell, victim):
+    """`make` runs `dvc`, which runs a stage through a shell; when either is killed, the stage ends too."""
+    write_params(tmp_path, small_params(**LONG))
+    stage = f"{sys.executable} -m a3c_bench train nstep 0"
+    (tmp_path / "dvc.py").write_text(f"import subprocess; subprocess.run([{shell!r}, '-c', {stage!r}])")
+    make = f"import subprocess, os; subprocess.run([{sys.executable!r}, 'dvc.py'], "
+    make += "env={**os.environ, 'A3C_BENCH_SUPERVISOR': str(os.getpid())})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", make],
+        cwd=tmp_path,
+        env=environment(DVC_STAGE="train@nstep-0"),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: sum("forkserver" in " ".join(child.cmdline()) for child in below(process)) >= 3)
+    family = below(process)
+    (process if victim == "make" else family[0]).kill()
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    for child in alive:
+        child.kill()
+    assert not alive
+
+
+def below(process):
+    return psutil.Process(process.pid).children(recursive=True)

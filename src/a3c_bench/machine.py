@@ -1,0 +1,39 @@
+"""This machine: its CPU, its cores, and the versions of the libraries that do the work."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from a3c_bench.numerics import PORTABLE, cpu_flags
+
+LIBRARIES = ("a3c-bench", "dvc", "gymnasium", "mlflow", "numpy", "safetensors", "scipy", "seaborn", "torch")
+CAPABILITIES = ("avx2", "fma", "avx512f")
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The CPU's name, as Linux tells it."""
+    for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def cores() -> int:
+    """CPU cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def fingerprint() -> dict[str, object]:
+    """What a throughput figure depends on; no timestamps, so that the same machine gives the same fingerprint."""
+    return {
+        "cpu": cpu_model(),
+        "cores": cores(),
+        "capabilities": sorted(cpu_flags() & set(CAPABILITIES)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+        "libc": " ".join(platform.libc_ver()),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "pinned": {name: os.environ.get(name, "") for name in PORTABLE},
+    }

@@ -1,0 +1,79 @@
+"""Statistics over seeds: interquartile means and bootstrap intervals.
+
+Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from a3c_bench.agent.arrays import Doubles
+from a3c_bench.seeding import Role, stream
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+WINDOW = 100
+"""Training episodes whose mean return is compared with an environment's reward threshold."""
+
+Statistic = Callable[..., Any]
+
+
+class Interval(NamedTuple):
+    """The two ends of a confidence interval; arrays where the estimate is one."""
+
+    low: Any
+    high: Any
+
+
+def interquartile_mean(values: ArrayLike, axis: int = 0) -> Any:
+    """Mean of the middle half of `values`: a quarter of them is cut off at either end, rounded down."""
+    return stats.trim_mean(np.asarray(values), 0.25, axis=axis)
+
+
+def bootstrap(values: Doubles, statistic: Statistic, paired_with: Doubles | None = None) -> Interval | None:
+    """The 95 % percentile interval of `statistic` over the first axis; None where there is one value only.
+
+    `paired_with`: a second sample that is drawn with the same indices. The same data give the same interval.
+    """
+    if len(values) < 2:
+        return None
+    samples = (values,) if paired_with is None else (values, paired_with)
+    result = stats.bootstrap(
+        samples,
+        statistic,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        axis=0,
+        paired=paired_with is not None,
+        rng=stream(0, Role.BOOTSTRAP),
+    )
+    return Interval(result.confidence_interval.low, result.confidence_interval.high)
+
+
+def recent_means(returns: Doubles, window: int = WINDOW) -> Doubles:
+    """Mean of the last `window` returns, for every episode from the `window`th on."""
+    sums = np.cumsum(np.concatenate(([0.0], returns)))
+    means: Doubles = (sums[window:] - sums[:-window]) / window
+    return means
+
+
+def steps_to_threshold(env_steps: NDArray[np.int64], returns: Doubles, threshold: float | None) -> int | None:
+    """First env step at which the mean of the last 100 training episodes reached `threshold`; None if it never did.
+
+    env_steps, returns: (episodes,), in the order in which the episodes ended.
+    """
+    if threshold is None or len(returns) < WINDOW:
+        return None
+    reached = np.flatnonzero(recent_means(returns) >= threshold)
+    return int(env_steps[reached[0] + WINDOW - 1]) if len(reached) else None
+
+
+def curve_on_grid(env_steps: NDArray[np.int64], returns: Doubles, grid: NDArray[np.int64]) -> Doubles:
+    """Mean of the last 100 episodes that had ended by each env step of `grid`; NaN where there were fewer."""
+    ended = np.searchsorted(env_steps, grid, side="right")
+    means = np.concatenate((np.full(min(WINDOW, len(returns) + 1), np.nan), recent_means(returns)))
+    return means[np.minimum(ended, len(means) - 1)]

@@ -1,0 +1,60 @@
+# Every task of this project; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+RUN := PYTHONPATH=src $(VENV)/bin/python -m a3c_bench
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export DVC_NO_ANALYTICS := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check repro test test-pipeline lint bench mlflow lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: $(STAMP) ## create .venv and install the locked dependencies and the project
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: Python 3.11 or newer is needed; name one with PYTHON=…" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement requirements.lock
+	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: setup ## check params.yaml and this machine, change nothing
+	@$(RUN) check
+
+repro: check ## train, evaluate, profile and report: the whole pipeline
+	@# The stages end when this make is gone; the process id tells them which one.
+	A3C_BENCH_SUPERVISOR=$$PPID dvc repro
+
+test: setup lint ## lint, types and tests
+	$(VENV)/bin/pytest
+
+test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server
+	$(VENV)/bin/pytest tests/pipeline -m pipeline
+
+lint: setup ## format check, lint and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: setup ## time the parts of the pipeline (pytest-benchmark)
+	$(VENV)/bin/pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-json=benchmarks.json
+
+mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
+	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
+
+lock: setup ## resolve the dependencies of pyproject.toml anew into requirements.lock
+	$(VENV)/bin/pip-compile --quiet --upgrade --all-extras --allow-unsafe --strip-extras --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	@# A local build's suffix would exclude everybody else's build of the same version.
+	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
+
+clean: ## remove the environment, caches, models and the MLflow store; results in git stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json models mlruns mlflow.db .dvc/cache .dvc/tmp
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,129 @@
+"""The command `a3c-bench`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from a3c_bench import numerics, supervision
+from a3c_bench.config import AlgorithmName, Config, load_config
+from a3c_bench.errors import BadInputError, TrainingError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A reproducible benchmark pipeline for shared-model, multi-process actor-critic (A3C).",
+)
+
+Algorithm = Annotated[AlgorithmName, typer.Argument(help="A section of params.yaml: nstep or episodic.")]
+SeedArgument = Annotated[int, typer.Argument(min=0, help="The training run's seed.")]
+
+
+def prepare() -> Config:
+    """Validate params.yaml and pin the math libraries; everything that imports numpy comes after this."""
+    require_own_source()
+    config = load_config()
+    numerics.pin(config.numerics)
+    return config
+
+
+def require_own_source() -> None:
+    """In a checkout, its own source must be what runs: not another checkout's, through an editable install."""
+    own, running = Path.cwd() / "src" / "a3c_bench", Path(__file__).parent
+    if own.is_dir() and not running.samefile(own):
+        raise BadInputError(f"{running} would run, but this checkout has its own source; set PYTHONPATH=src")
+
+
+def checked() -> Config:
+    """`prepare`, and check what needs Gymnasium and numpy to be checked."""
+    config = prepare()
+    from a3c_bench.agent.environments import describe
+
+    describe(config.env)
+    numerics.verify(config.numerics)
+    return config
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml and this machine, and change nothing."""
+    config = checked()
+    print(
+        f"params.yaml: valid; {config.env}, {', '.join(config.algorithms)}, {len(config.seeds)} seed(s), "
+        f"{config.schedule}, workers {config.workers}, threads {config.threads}, {config.numerics}"
+    )
+
+
+@app.command()
+def train(algorithm: Algorithm, seed: SeedArgument) -> None:
+    """Stage: train one model."""
+    config = checked()
+    from a3c_bench.stages import train as stage
+
+    stage.run(config, algorithm, seed)
+
+
+@app.command()
+def evaluate(algorithm: Algorithm, seed: SeedArgument) -> None:
+    """Stage: evaluate one trained model."""
+    config = checked()
+    from a3c_bench.stages import evaluate as stage
+
+    stage.run(config, algorithm, seed)
+
+
+@app.command()
+def machine() -> None:
+    """Stage: write the machine's fingerprint."""
+    config = checked()
+    from a3c_bench.stages import machine as stage
+
+    stage.run(config)
+
+
+@app.command()
+def profile() -> None:
+    """Stage: measure throughput over the grid."""
+    config = checked()
+    from a3c_bench.stages import profile as stage
+
+    stage.run(config)
+
+
+@app.command()
+def report() -> None:
+    """Stage: render the report from the results."""
+    config = checked()
+    from a3c_bench.stages import report as stage
+
+    stage.run(config)
+
+
+def main() -> None:
+    """The entry: errors a user is meant to read become one line and an exit code."""
+    # The switches of the tools' own reporting home: the pipeline needs no network.
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    supervision.watch()
+    try:
+        app()
+    except BadInputError as error:
+        fail(str(error), 2)
+    except TrainingError as error:
+        message, *trace = error.args
+        for line in trace:
+            print(line, file=sys.stderr)
+        fail(message, 1)
+    except supervision.StoppedError as stopped:
+        fail(f"{stopped.reason}; nothing was written", stopped.exit_code)
+
+
+def fail(message: str, exit_code: int) -> None:
+    """Print one line and exit."""
+    if "DVC_STAGE" in os.environ:
+        message += "; what DVC removed comes back with `git checkout reports` and `dvc checkout`"
+    print(f"a3c-bench: {message}", file=sys.stderr)
+    raise SystemExit(exit_code)

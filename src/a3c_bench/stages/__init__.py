@@ -1,0 +1,1 @@
+"""The pipeline: one module per DVC stage. Only these read and write files."""

@@ -1,0 +1,263 @@
+"""Stage `profile`: throughput of every (algorithm × schedule × workers × threads), beside the textbook loop."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from a3c_bench.agent.arrays import Doubles
+from a3c_bench.agent.environments import EnvironmentInfo, describe
+from a3c_bench.config import AlgorithmName, Config, ScheduleName
+from a3c_bench.errors import TrainingError
+from a3c_bench.machine import cores
+from a3c_bench.numerics import unpinned_environment
+from a3c_bench.parallel import pool
+from a3c_bench.progress import Progress
+from a3c_bench.seeding import Role, stream
+from a3c_bench.stages.files import PROFILE, csv_bytes, json_bytes, write_all
+from a3c_bench.stats import bootstrap
+from a3c_bench.tracking import Tracker
+
+SPLIT = ("environment", "acting", "learning", "submitting", "waiting")
+TEXTBOOK = "textbook"
+PROFILE_SEED = 0
+
+
+class Point(NamedTuple):
+    """One combination that is timed."""
+
+    algorithm: str
+    schedule: str
+    workers: int
+    threads: int
+
+    @property
+    def one_worker(self) -> "Point":
+        """The point that this one's speed-up is measured against."""
+        return self._replace(workers=1)
+
+    @property
+    def oversubscribed(self) -> bool:
+        """More busy threads than cores."""
+        return self.workers * self.threads > cores()
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.schedule} workers {self.workers} threads {self.threads}"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One timed repeat of a point."""
+
+    env_steps: int
+    seconds: float
+    """From the end of the first round of turns to the last turn: start-up and warm-up are not in it."""
+    cpu_utilisation: float
+    """CPU seconds of all workers ÷ (wall seconds × the machine's cores)."""
+    peak_memory_mib: float
+    """Of the largest worker."""
+    split: dict[str, float]
+    """Share of the workers' time by `SPLIT`; empty unless the repeat was instrumented."""
+
+    @property
+    def rate(self) -> float:
+        """Env steps per second."""
+        return self.env_steps / self.seconds
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All repeats of a point: the instrumented one, which is also the warm-up, and the timed ones."""
+
+    instrumented: Sample | None
+    samples: list[Sample]
+
+    @property
+    def rates(self) -> Doubles:
+        """Env steps per second of the timed repeats."""
+        return np.array([sample.rate for sample in self.samples])
+
+
+def run(config: Config) -> None:
+    """Measure the grid, then write every sample, the table of points, and the current point's metrics."""
+    pool.start_server()
+    environment = describe(config.env)
+    with Tracker("profile", config) as tracker:
+        measured = measure(config, environment, grid(config))
+        table = [summarise(point, measured) for point in measured]
+        metrics = current_metrics(config, table)
+        files = {
+            PROFILE / "samples.csv": samples_csv(measured),
+            PROFILE / "points.csv": csv_bytes(list(table[0]), [list(row.values()) for row in table]),
+            PROFILE / "metrics.json": json_bytes(metrics),
+        }
+        write_all(files)
+        for algorithm, figures in metrics.items():
+            print(f"{algorithm}: " + " · ".join(f"{key} {value:,.2f}" for key, value in figures.items()))
+        points = {str(point): row for point, row in zip(measured, table, strict=True)}
+        tracker.children(
+            {name: {key: row[key] for key in LOGGED} for name, row in points.items()},
+            {name: {key: str(row[key]) for key in Point._fields} for name, row in points.items()},
+        )
+        tracker.artifacts(list(files))
+
+
+def grid(config: Config) -> list[Point]:
+    """The params' grid, the current point, and the point of one worker for each; then the textbook loop's."""
+    profile = config.profile
+    workers = sorted({*profile.workers, config.workers, 1})
+    threads = sorted({*profile.threads, config.threads})
+    schedules = sorted({*profile.schedules, config.schedule}, reverse=True)
+    ours = [Point(*point) for point in itertools.product(config.algorithms, schedules, workers, threads)]
+    textbook = [Point(TEXTBOOK, "hogwild", count, 1) for count in sorted({*profile.textbook_processes, 1})]
+    return ours + textbook
+
+
+def measure(config: Config, environment: EnvironmentInfo, points: list[Point]) -> dict[Point, Measured]:
+    """Time every point `repeats` times, interleaved in an order that is drawn anew for every repeat."""
+    measured: dict[Point, Measured] = {}
+    order = stream(PROFILE_SEED, Role.PROFILE)
+    total = len(points) * (config.profile.repeats + 1)
+    with Progress("profile", total) as progress:
+        done = itertools.count(1)
+        for point in points:
+            measured[point] = Measured(_instrumented(config, environment, point), [])
+            progress.show(next(done), f"instrumented: {point}")
+        for repeat in range(config.profile.repeats):
+            for index in order.permutation(len(points)):
+                point = points[index]
+                measured[point].samples.append(_timed(config, environment, point))
+                progress.show(next(done), f"repeat {repeat + 1} of {config.profile.repeats}: {point}")
+    return measured
+
+
+def _instrumented(config: Config, environment: EnvironmentInfo, point: Point) -> Sample | None:
+    return None if point.algorithm == TEXTBOOK else time_training(config, environment, point, instrumented=True)
+
+
+def _timed(config: Config, environment: EnvironmentInfo, point: Point) -> Sample:
+    if point.algorithm == TEXTBOOK:
+        return time_textbook(config, point)
+    return time_training(config, environment, point, instrumented=False)
+
+
+def time_training(config: Config, environment: EnvironmentInfo, point: Point, instrumented: bool) -> Sample:
+    """Train a fresh model for the fixed work of the params, in fresh worker processes."""
+    algorithm: AlgorithmName = "nstep" if point.algorithm == "nstep" else "episodic"
+    schedule: ScheduleName = "hogwild" if point.schedule == "hogwild" else "ordered"
+    work = fixed_work(config).model_copy(
+        update={"workers": point.workers, "threads": point.threads, "schedule": schedule}
+    )
+    outcome = pool.train(work, algorithm, PROFILE_SEED, timed=instrumented, environment=environment)
+    actors = config.algorithm(algorithm).actors
+    first_round = float(np.max(outcome.turns["time"][:actors]))
+    counted = outcome.turns[outcome.turns["time"] > first_round]
+    seconds = float(np.max(outcome.turns["time"])) - first_round
+    # A worker's CPU clock runs from its first rollout on; the wall clock beside it from the first that was ready.
+    busy = float(np.max(outcome.turns["time"])) - min(split.ready for split in outcome.splits)
+    return Sample(
+        env_steps=int(np.sum(counted["env_steps"])),
+        seconds=seconds,
+        cpu_utilisation=sum(split.cpu for split in outcome.splits) / (busy * cores()),
+        peak_memory_mib=max(outcome.peak_memory_bytes) / 2**20,
+        split=_shares(outcome) if instrumented else {},
+    )
+
+
+def fixed_work(config: Config) -> Config:
+    """The params with the profile's amount of work in place of the training's."""
+    episodes = -(-config.profile.episodic_episodes // config.episodic.actors)
+    # At least two rollouts of every actor: the first round is warm-up.
+    steps = max(config.profile.nstep_steps, 2 * config.nstep.actors * config.nstep.envs * config.nstep.rollout_steps)
+    return config.model_copy(
+        update={
+            "nstep": config.nstep.model_copy(update={"total_steps": steps}),
+            "episodic": config.episodic.model_copy(update={"episodes": max(episodes, 2)}),
+        }
+    )
+
+
+def _shares(outcome: pool.Outcome) -> dict[str, float]:
+    seconds = {
+        "environment": sum(split.environment for split in outcome.splits),
+        "acting": sum(split.collecting - split.environment for split in outcome.splits),
+        "learning": sum(split.learning for split in outcome.splits),
+        "submitting": sum(split.submitting for split in outcome.splits),
+        "waiting": sum(split.waiting for split in outcome.splits),
+    }
+    total = sum(seconds.values())
+    return {name: value / total for name, value in seconds.items()}
+
+
+def time_textbook(config: Config, point: Point) -> Sample:
+    """Run the textbook loop in a process of its own, with the math libraries as it would find them."""
+    command = [sys.executable, "-m", "a3c_bench.textbook"]
+    command += [config.env, str(point.workers), str(config.profile.textbook_episodes), str(PROFILE_SEED)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False, env=unpinned_environment(os.environ))
+    if process.returncode:
+        raise TrainingError(f"the textbook loop ended with exit code {process.returncode}", process.stderr)
+    result = json.loads(process.stdout)
+    return Sample(
+        env_steps=result["env_steps"],
+        seconds=result["seconds"],
+        cpu_utilisation=result["cpu_seconds"] / (result["seconds"] * cores()),
+        peak_memory_mib=result["peak_memory_bytes"] / 2**20,
+        split={},
+    )
+
+
+def summarise(point: Point, measured: dict[Point, Measured]) -> dict[str, Any]:
+    """A row of the table of points."""
+    rates, base = measured[point].rates, measured[point.one_worker].rates
+    textbook = measured[Point(TEXTBOOK, "hogwild", 1, 1)].rates
+    samples, instrumented = measured[point].samples, measured[point].instrumented
+    interval, speedup = bootstrap(rates, np.median), bootstrap(rates / base, np.median)
+    low, high = np.quantile(rates, [0.25, 0.75])
+    split = instrumented.split if instrumented else {}
+    return {
+        **point._asdict(),
+        "oversubscribed": int(point.oversubscribed),
+        "env_steps_per_second": float(np.median(rates)),
+        "quartile_low": float(low),
+        "quartile_high": float(high),
+        "interval_low": float(interval.low) if interval else None,
+        "interval_high": float(interval.high) if interval else None,
+        "speedup": float(np.median(rates / base)),
+        "speedup_low": float(speedup.low) if speedup else None,
+        "speedup_high": float(speedup.high) if speedup else None,
+        "efficiency": float(np.median(rates / base)) / point.workers,
+        "times_textbook": float(np.median(rates / textbook)),
+        "cpu_utilisation": float(np.median([sample.cpu_utilisation for sample in samples])),
+        "peak_memory_mib": float(np.max([sample.peak_memory_mib for sample in samples])),
+        **{f"share_{name}": split.get(name) for name in SPLIT},
+    }
+
+
+LOGGED = ("env_steps_per_second", "speedup", "efficiency", "times_textbook", "cpu_utilisation", "peak_memory_mib")
+
+
+def current_metrics(config: Config, table: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """The figures of the point that the params name, by algorithm: what `dvc metrics` shows."""
+    current = {"schedule": config.schedule, "workers": config.workers, "threads": config.threads}
+    names = ("env_steps_per_second", "speedup", "times_textbook")
+    return {
+        row["algorithm"]: {name: row[name] for name in names}
+        for row in table
+        if row["algorithm"] != TEXTBOOK and current.items() <= row.items()
+    }
+
+
+def samples_csv(measured: dict[Point, Measured]) -> bytes:
+    """Every timed repeat."""
+    rows = (
+        (*point, repeat, sample.env_steps, sample.seconds, sample.rate, sample.cpu_utilisation)
+        for point, result in measured.items()
+        for repeat, sample in enumerate(result.samples)
+    )
+    header = ("repeat", "env_steps", "seconds", "env_steps_per_second", "cpu_utilisation")
+    return csv_bytes((*Point._fields, *header), rows)

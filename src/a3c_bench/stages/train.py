@@ -1,0 +1,111 @@
+"""Stage `train`: one model of one algorithm and seed."""
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from a3c_bench.agent.actor import make_layout
+from a3c_bench.agent.environments import EnvironmentInfo, describe
+from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.parallel import pool
+from a3c_bench.progress import Progress
+from a3c_bench.stages.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
+from a3c_bench.stats import WINDOW, steps_to_threshold
+from a3c_bench.tracking import Tracker
+
+
+def run(config: Config, algorithm: AlgorithmName, seed: int) -> None:
+    """Train, then write the model, its learning curve, the updates, the digests and the metrics."""
+    pool.start_server()
+    environment = describe(config.env)
+    settings = config.algorithm(algorithm)
+    with Tracker("train", config, algorithm, seed) as tracker:
+        with Progress(f"train {algorithm} seed {seed}", settings.actors * settings.rollouts) as progress:
+            outcome = pool.train(config, algorithm, seed, progress, environment=environment)
+        metrics = summarise(outcome, environment)
+        layout = make_layout(settings, environment)
+        model = save(layout.tensors(outcome.parameters))
+        folder, target = train_folder(algorithm, seed), model_path(algorithm, seed)
+        files = {
+            target: model,
+            folder / "curve.csv": curve(outcome),
+            folder / "updates.csv": updates(outcome),
+            folder / "digests.csv": digests(outcome, config, algorithm, environment),
+            folder / "metrics.json": json_bytes(metrics),
+        }
+        write_all(files)
+        print(conclusion(config, outcome, metrics))
+        tracker.training(outcome, metrics, list(files), target, environment)
+
+
+def summarise(outcome: pool.Outcome, environment: EnvironmentInfo) -> dict[str, int | float | None]:
+    """The deterministic figures of a training run."""
+    returns = outcome.episodes["return"]
+    return {
+        "env_steps": outcome.env_steps,
+        "episodes": len(returns),
+        "updates": len(outcome.turns),
+        "mean_return_last_100": float(np.mean(returns[-WINDOW:])) if len(returns) else None,
+        "steps_to_threshold": steps_to_threshold(outcome.episode_env_steps, returns, environment.reward_threshold),
+    }
+
+
+def curve(outcome: pool.Outcome) -> bytes:
+    """The return of every finished training episode, as CSV."""
+    episodes = outcome.episodes
+    return csv_bytes(
+        ("env_step", "return", "length", "actor"),
+        zip(
+            outcome.episode_env_steps.tolist(),
+            episodes["return"].tolist(),
+            episodes["length"].tolist(),
+            episodes["actor"].tolist(),
+            strict=True,
+        ),
+    )
+
+
+def updates(outcome: pool.Outcome) -> bytes:
+    """The statistics of every update, as CSV."""
+    turns = outcome.turns
+    names = ("policy_loss", "value_error", "entropy", "gradient_norm")
+    columns: list[list[int] | list[float]] = [
+        list(range(1, len(turns) + 1)),
+        turns["actor"].tolist(),
+        np.cumsum(turns["env_steps"]).tolist(),
+        *(turns[name].tolist() for name in names),
+    ]
+    return csv_bytes(("update", "actor", "env_step", *names), zip(*columns, strict=True))
+
+
+def digests(outcome: pool.Outcome, config: Config, algorithm: AlgorithmName, environment: EnvironmentInfo) -> bytes:
+    """The SHA-256 of every parameter tensor at evenly spaced updates, as CSV."""
+    layout = make_layout(config.algorithm(algorithm), environment)
+    env_steps: NDArray[np.int64] = np.cumsum(outcome.turns["env_steps"])
+    rows = (
+        (update, int(env_steps[update - 1]), name, sha256(tensor.tobytes()))
+        for update, parameters in outcome.digests.items()
+        for name, tensor in layout.tensors(parameters).items()
+    )
+    return csv_bytes(("update", "env_step", "tensor", "sha256"), rows)
+
+
+def conclusion(config: Config, outcome: pool.Outcome, metrics: dict[str, int | float | None]) -> str:
+    """What is said at the end of training: the textbook program's counter and exit codes, and the totals."""
+    times = outcome.turns["time"]
+    seconds = float(times[-1] - outcome.started)
+    reached = metrics["steps_to_threshold"]
+    lines = [
+        f"episode counter {metrics['episodes']:,} · updates {metrics['updates']:,} · env steps {outcome.env_steps:,}",
+        f"exit codes of the workers {outcome.exit_codes}",
+        f"{seconds:.1f} s from the first worker's start, {outcome.env_steps / seconds:,.0f} env steps/s",
+        "reward threshold " + ("not reached" if reached is None else f"reached after {reached:,} env steps"),
+    ]
+    if metrics["mean_return_last_100"] is not None:
+        lines[-1] += f", mean return of the last {WINDOW} training episodes {metrics['mean_return_last_100']:.1f}"
+    idle = config.workers - len(outcome.exit_codes)
+    if idle:
+        lines.append(
+            f"{idle} of {config.workers} workers were not started: there are only {len(outcome.exit_codes)} actors"
+        )
+    return "\n".join(lines)

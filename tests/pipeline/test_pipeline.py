@@ -1,0 +1,203 @@
+"""The pipeline as its users run it: DVC in a repository of its own, experiments, the queue, the MLflow server."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, environment, small_params, write_params
+from ruamel.yaml import YAML
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+BIN = Path(sys.executable).parent
+IDENTITY = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+class Repository:
+    """A temporary repository with this checkout's tracked files and small params."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        # Not this checkout's source path: the stages must find their own.
+        variables = environment(**IDENTITY, PATH=f"{BIN}:{os.environ['PATH']}", DVC_NO_ANALYTICS="true")
+        del variables["PYTHONPATH"]
+        self.variables = variables
+
+    def run(self, *command, check=True):
+        result = subprocess.run(
+            command, cwd=self.folder, env=self.variables, capture_output=True, text=True, check=False, timeout=600
+        )
+        assert not check or result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+        return result.stdout + result.stderr
+
+    def lock(self):
+        """The md5 of every output, by path."""
+        stages = YAML(typ="safe").load((self.folder / "dvc.lock").read_text())["stages"]
+        return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+    def commit(self, message):
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def metrics(self, name):
+        return json.loads((self.folder / "reports" / name / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    repository = Repository(tmp_path_factory.mktemp("repository"))
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in tracked:
+        if not name.startswith("reports/") and name != "dvc.lock" and (ROOT / name).exists():
+            (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, repository.folder / name)
+    write_params(repository.folder, small_params(nstep={"envs": 8, "total_steps": 60_000}))
+    repository.run("git", "init", "--quiet")
+    repository.commit("start")
+    said = repository.run("dvc", "repro")
+    assert said.count("Running stage") == 7
+    assert "MLflow is left out" not in said
+    repository.commit("results")
+    return repository
+
+
+def test_every_stage_wrote_its_files(repository):
+    assert all((repository.folder / path).exists() for path in repository.lock())
+    figures = {path.name for path in (repository.folder / "reports" / "figures").iterdir()}
+    assert {f"{name}.{suffix}" for name in ("learning", "throughput") for suffix in ("svg", "png")} <= figures
+
+
+def test_models_and_curves_stay_out_of_git_and_small_results_are_in(repository):
+    tracked = set(repository.run("git", "ls-files").split())
+    assert "reports/index.html" in tracked
+    assert "reports/train/nstep/seed-0/digests.csv" in tracked
+    assert not [path for path in tracked if path.endswith((".safetensors", "curve.csv", ".db"))]
+
+
+def test_a_second_run_does_no_work_but_the_fingerprint(repository):
+    said = repository.run("dvc", "repro")
+    assert [line for line in said.splitlines() if "Running stage" in line] == ["Running stage 'machine':"]
+    assert repository.run("git", "status", "--porcelain") == ""
+
+
+def test_results_made_again_from_nothing_are_the_same(repository):
+    before = {path: md5 for path, md5 in repository.lock().items() if "train" in path or path.startswith("models")}
+    said = repository.run("dvc", "repro", "--force", "--single-item", "train@nstep-0", "train@episodic-0")
+    assert said.count("Running stage") == 2
+    after = repository.lock()
+    assert {path: after[path] for path in before} == before
+
+
+def test_an_experiment_with_more_workers_shows_what_changed(repository):
+    before = repository.lock()
+    repository.run("dvc", "exp", "run", "--name", "four-workers", "-S", "workers=4")
+    after = repository.lock()
+    assert [path for path in before if path.startswith("models") and before[path] != after[path]] == []
+    assert "workers" in repository.run("dvc", "params", "diff")
+    changed = repository.run("dvc", "metrics", "diff")
+    assert "env_steps_per_second" in changed
+    assert "speedup" in changed
+    shown = json.loads(repository.run("dvc", "exp", "show", "--json"))
+    assert "four-workers" in json.dumps(shown)
+    repository.run("git", "checkout", "--", ".")
+    repository.run("dvc", "checkout")
+
+
+def test_an_experiment_with_one_algorithm_and_hogwild(repository):
+    repository.run("dvc", "exp", "run", "-S", "algorithms=[episodic]", "-S", "schedule=hogwild")
+    assert set(repository.metrics("report")) == {"episodic"}
+    assert set(repository.metrics("profile")) == {"episodic"}
+    repository.run("git", "checkout", "--", ".")
+    repository.run("dvc", "checkout")
+
+
+def test_queued_experiments_log_to_the_same_mlflow_store(repository):
+    repository.run("dvc", "exp", "run", "--queue", "-S", "workers=1,3")
+    repository.run("dvc", "queue", "start")
+    deadline = time.monotonic() + 300
+    while (status := repository.run("dvc", "queue", "status")).count("Success") < 2:
+        assert "Failed" not in status, status + repository.run("dvc", "queue", "logs", status.split()[6], check=False)
+        assert time.monotonic() < deadline, status
+        time.sleep(2)
+    assert "MLflow is left out" not in status
+    names = {name for name in experiment_names(repository) if name}
+    assert len(names) >= 4  # two by name above, two queued
+
+
+def experiment_names(repository):
+    code = (
+        "import mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db'); e = c.get_experiment_by_name('a3c-bench');"
+        "print(' '.join({r.data.tags['dvc_experiment'] for r in c.search_runs([e.experiment_id])}))"
+    )
+    return repository.run(sys.executable, "-W", "ignore", "-c", code).split()
+
+
+def test_plots_and_metrics_can_be_shown(repository):
+    assert "nstep.seeds_solved" in repository.run("dvc", "metrics", "show")
+    page = repository.run("dvc", "plots", "show", "--out", "plots").strip().splitlines()[-1]
+    assert Path(page.removeprefix("file://")).exists()
+    shutil.rmtree(repository.folder / "plots")
+
+
+def test_the_mlflow_server_lists_the_runs(repository):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    makefile = (ROOT / "Makefile").read_text()
+    assert "mlflow server --host 127.0.0.1 --port" in makefile
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", "sqlite:///mlflow.db"]
+    server = subprocess.Popen(
+        command,
+        cwd=repository.folder,
+        env=repository.variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        api = f"http://127.0.0.1:{port}/api/2.0/mlflow"
+        experiments = ask(f"{api}/experiments/search", {"max_results": 10})["experiments"]
+        (mine,) = [found["experiment_id"] for found in experiments if found["name"] == "a3c-bench"]
+        runs = ask(f"{api}/runs/search", {"experiment_ids": [mine], "max_results": 1000})["runs"]
+        names = {run["info"]["run_name"] for run in runs}
+        assert {"train nstep seed 0", "train episodic seed 0", "evaluate nstep seed 0", "profile", "report"} <= names
+        assert any(name.startswith("pipeline ") for name in names)
+        assert any(name.startswith("nstep ordered workers 1") for name in names)
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
+
+
+def ask(url, body, seconds=60):
+    """POST `body`, trying until the server is up."""
+    deadline = time.monotonic() + seconds
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def test_bad_params_under_dvc_write_nothing(repository):
+    lock = (repository.folder / "dvc.lock").read_bytes()
+    good = (repository.folder / "params.yaml").read_text()
+    write_params(repository.folder, {**small_params(), "env": "Pendulum-v1"})
+    try:
+        said = repository.run("dvc", "repro", check=False)
+        assert "Pendulum-v1" in said
+        assert "Traceback" not in said
+        assert (repository.folder / "dvc.lock").read_bytes() == lock
+    finally:
+        (repository.folder / "params.yaml").write_text(good)
+        repository.run("git", "checkout", "--", ".")
+        repository.run("dvc", "checkout")

@@ -1,0 +1,187 @@
+"""What the stages write: canonical, whole, and the same for any number of workers."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import small_config, small_params, write_params
+from safetensors.numpy import load_file, save_file
+
+from a3c_bench.errors import BadInputError
+from a3c_bench.stages import evaluate, profile, report, train
+from a3c_bench.stages import machine as machine_stage
+from a3c_bench.stages.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
+
+
+@pytest.fixture(autouse=True)
+def tracked_in_the_workspace(workspace, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("a3c_bench.tracking.Tracker._start", lambda self: None)
+    monkeypatch.setattr("a3c_bench.tracking.Tracker._give_up", lambda self, reason: None)
+
+
+def results(folder):
+    """Every file below models and reports, by path."""
+    found = [path for top in ("models", "reports") for path in (folder / top).rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
+def test_training_and_evaluation_write_the_same_bytes_for_any_number_of_workers(
+    algorithm, tmp_path, monkeypatch, capsys
+):
+    written = {}
+    for workers in (1, 2, 3, 4, 7):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        train.run(small_config(workers=workers), algorithm, 0)
+        evaluate.run(small_config(workers=workers), algorithm, 0)
+        written[workers] = results(folder)
+    assert len(written[1]) == 7
+    for workers in (2, 3, 4, 7):
+        assert written[workers] == written[1]
+    said = capsys.readouterr().out
+    assert "episode counter" in said
+    assert "exit codes of the workers [0, 0]" in said
+
+
+@pytest.fixture
+def trained(workspace):
+    config = small_config()
+    train.run(config, "nstep", 0)
+    return config
+
+
+def test_the_files_of_training_agree_with_each_other(trained, workspace):
+    folder = train_folder("nstep", 0)
+    curve, updates, digests = (pd.read_csv(folder / name) for name in ("curve.csv", "updates.csv", "digests.csv"))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["episodes"] == len(curve)
+    assert metrics["updates"] == len(updates) == 8 * 80
+    assert metrics["env_steps"] == updates["env_step"].iloc[-1] >= curve["env_step"].iloc[-1]
+    assert curve["env_step"].is_monotonic_increasing
+    assert curve["actor"].nunique() == 8
+    assert metrics["mean_return_last_100"] == curve["return"].iloc[-100:].mean()
+    assert digests["update"].nunique() == 20
+    last = digests[digests["update"] == len(updates)].set_index("tensor")["sha256"]
+    model = load_file(model_path("nstep", 0))
+    assert {name: sha256(tensor.tobytes()) for name, tensor in model.items()} == last.to_dict()
+
+
+def test_no_clock_or_process_reaches_a_result_file(trained):
+    text = b"".join(results(Path.cwd()).values())
+    assert b"time" not in text
+    assert str(os.getpid()).encode() + b"," not in text
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "foreign", "renamed", "wide"])
+def test_a_model_file_that_is_wrong_is_refused(trained, damage):
+    path = model_path("nstep", 0)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-10])
+    elif damage == "foreign":
+        path.write_bytes(b"\x80\x04not a model")
+    elif damage == "renamed":
+        save_file({name + "x": tensor for name, tensor in load_file(path).items()}, path)
+    elif damage == "wide":
+        save_file({name: tensor.astype(np.float64) for name, tensor in load_file(path).items()}, path)
+    with pytest.raises(BadInputError, match=r"seed-0\.safetensors"):
+        evaluate.run(trained, "nstep", 0)
+    assert not Path("reports/evaluate").exists()
+
+
+def test_evaluation_of_acrobot(workspace):
+    config = small_config(env="Acrobot-v1", nstep={"total_steps": 800}, evaluate={"episodes": 3})
+    train.run(config, "nstep", 0)
+    evaluate.run(config, "nstep", 0)
+    episodes = pd.read_csv("reports/evaluate/nstep/seed-0/episodes.csv")
+    assert len(episodes) == 6
+    assert (episodes["length"] <= 500).all()
+    assert json.loads(Path("reports/evaluate/nstep/seed-0/metrics.json").read_text())["solved"] is False
+
+
+def whole_pipeline(config):
+    for algorithm in config.algorithms:
+        for seed in config.seeds:
+            train.run(config, algorithm, seed)
+            evaluate.run(config, algorithm, seed)
+    machine_stage.run(config)
+    profile.run(config)
+    report.run(config)
+
+
+def test_profile_and_report(workspace, monkeypatch):
+    config = small_config(seeds=[0, 3], workers=3)
+    write_params(workspace, small_params(seeds=[0, 3], workers=3))
+    whole_pipeline(config)
+
+    points = pd.read_csv("reports/profile/points.csv")
+    ours = points[points["algorithm"] != "textbook"]
+    # The current point (3 workers) and one worker are in the grid whatever the params say.
+    assert sorted(set(ours["workers"])) == [1, 2, 3]
+    assert (ours[ours["workers"] == 1]["speedup"] == 1).all()
+    assert (points["oversubscribed"] == (points["workers"] * points["threads"] > len(os.sched_getaffinity(0)))).all()
+    shares = ours[[column for column in ours if column.startswith("share_")]]
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert (shares >= 0).all(axis=None)
+    assert len(pd.read_csv("reports/profile/samples.csv")) == len(points) * config.profile.repeats
+    metrics = json.loads(Path("reports/profile/metrics.json").read_text())
+    current = ours[(ours["workers"] == 3) & (ours["algorithm"] == "nstep")].iloc[0]
+    assert metrics["nstep"]["env_steps_per_second"] == current["env_steps_per_second"]
+
+    page = Path("reports/index.html").read_text()
+    assert page.count("<svg") == 5
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ).replace("https://matplotlib.org", "")
+    assert "3 *" in page
+    summary = json.loads(Path("reports/report/summary.json").read_text())
+    assert summary["nstep"]["seeds"] == 2
+    assert summary["nstep"]["greedy_iqm_low"] <= summary["nstep"]["greedy_iqm"] <= summary["nstep"]["greedy_iqm_high"]
+
+    first = results(workspace)
+    report.run(config)
+    assert results(workspace) == first, "the same data must give the same bytes"
+
+
+def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspace):
+    config = small_config(algorithms=["nstep"])
+    train.run(config, "nstep", 5)
+    evaluate.run(config, "nstep", 5)
+    whole_pipeline(config)
+    summary = json.loads(Path("reports/report/summary.json").read_text())
+    assert set(summary) == {"nstep"}
+    assert summary["nstep"]["seeds"] == 1
+    assert summary["nstep"]["greedy_iqm_low"] is None
+    assert "no interval can be given" in Path("reports/index.html").read_text()
+    assert set(pd.read_csv("reports/report/seeds.csv")["seed"]) == {0}
+
+
+def test_a_report_without_its_inputs_names_the_first_missing_one(workspace):
+    with pytest.raises(BadInputError, match=r"reports/train/nstep/seed-0/curve.csv: cannot be read.*make repro"):
+        report.run(small_config())
+
+
+def test_canonical_bytes():
+    assert csv_bytes(("a", "b"), [(1, 0.1), (np.int64(2), np.float64(1e-7)), (3, None)]) == b"a,b\n1,0.1\n2,1e-07\n3,\n"
+    assert json_bytes({"b": 1, "a": None}) == b'{\n  "a": null,\n  "b": 1\n}\n'
+    with pytest.raises(ValueError, match="JSON"):
+        json_bytes(float("nan"))
+
+
+def test_all_files_are_written_or_none(tmp_path):
+    good, bad = tmp_path / "a" / "good.txt", tmp_path / "file" / "bad.txt"
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(BadInputError, match="cannot be written"):
+        write_all({good: b"1", bad: b"2"})
+    assert not list((tmp_path / "a").iterdir())
+    write_all({good: b"1"})
+    assert good.read_bytes() == b"1"
+    assert stat.S_IMODE(good.stat().st_mode) & stat.S_IRUSR

@@ -136,7 +136,7 @@ class NStepActor:
     def loss(self, rollout: NStepRollout) -> tuple[OutputGradients, Losses]:
         """The loss's gradients by the network's outputs, and its statistics."""
         settings = self._settings
-        values = self._network.critic.forward(rollout.activations[-1])[:, :, 0]
+        values = self._network.critic.forward(_flat_rows(rollout.activations[-1])).reshape(len(rollout.actions) + 1, -1)
         advantages = generalised_advantages(
             rollout.rewards,
             values,

@@ -15,6 +15,9 @@ from numpy.random import Generator
 from a3c_bench.agent.arrays import Floats
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+ZERO = np.float32(0)
+SHORTEST = np.float32(1e-12)
+"""Observations shorter than this are not scaled up to length 1, as in torch's `normalize`."""
 
 
 class Layer(NamedTuple):
@@ -24,8 +27,9 @@ class Layer(NamedTuple):
     bias: Floats
 
     def forward(self, inputs: Floats, out: Floats | None = None) -> Floats:
-        """`inputs` (…, inputs) to (…, outputs)."""
-        outputs = np.matmul(inputs, self.weight.T, out=out)
+        """`inputs` (rows, inputs) to (rows, outputs), or one row without its axis."""
+        # `dot` and not `matmul`: the same product, but half the overhead, which is what one row costs.
+        outputs: Floats = np.dot(inputs, self.weight.T, out)
         outputs += self.bias
         return outputs
 
@@ -153,21 +157,21 @@ class EpisodicNetwork:
         self.actor, self.critic_hidden, self.critic = layers["actor"], layers["critic_hidden"], layers["critic"]
 
     def features(self, observations: Floats) -> list[Floats]:
-        """The normalised observations (…, size), then the activations of every hidden layer."""
-        norm = np.sqrt(np.sum(np.square(observations), axis=-1, keepdims=True))
-        activations = [observations / np.maximum(norm, np.float32(1e-12))]
+        """The normalised observations (rows, size), or one without its axis, then the activations of every hidden layer."""
+        norm = np.sqrt(np.vecdot(observations, observations))
+        activations = [observations / np.maximum(norm, SHORTEST)[..., None]]
         for layer in self.hidden:
             outputs = layer.forward(activations[-1])
-            activations.append(np.maximum(outputs, 0, out=outputs))
+            activations.append(np.maximum(outputs, ZERO, out=outputs))
         return activations
 
     def logits(self, observations: Floats) -> Floats:
-        """Unnormalised log-probabilities (…, actions) of `observations` (…, size)."""
+        """Unnormalised log-probabilities (rows, actions) of `observations` (rows, size), or of one without its axis."""
         return self.actor.forward(self.features(observations)[-1])
 
     def values(self, features: Floats) -> tuple[Floats, Floats]:
         """The critic's hidden activations and its values (rows,), in (−1, 1)."""
-        hidden = np.maximum(self.critic_hidden.forward(features), 0)
+        hidden = np.maximum(self.critic_hidden.forward(features), ZERO)
         return hidden, np.tanh(self.critic.forward(hidden))[:, 0]
 
     def backward(

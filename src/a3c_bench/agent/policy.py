@@ -21,12 +21,12 @@ def sample(logits: Floats, noise: Floats) -> Integers:
     Maddison, Tarlow and Minka, "A* Sampling", NeurIPS 2014. The noise of a whole rollout is drawn at once, so a step
     costs one addition and one argmax.
     """
-    return cast(Integers, np.argmax(logits + noise, axis=-1))
+    return cast(Integers, (logits + noise).argmax(axis=-1))
 
 
 def greedy(logits: Floats) -> Integers:
     """The most probable action of every row of `logits` (rows, actions)."""
-    return cast(Integers, np.argmax(logits, axis=-1))
+    return cast(Integers, logits.argmax(axis=-1))
 
 
 def log_softmax(logits: Floats) -> Floats:

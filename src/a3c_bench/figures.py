@@ -10,13 +10,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from a3c_bench.agent.arrays import Doubles
 
 SCHEDULE_STYLE = {"ordered": "-", "hogwild": "--"}
 WIDTH, HEIGHT = 7.0, 3.6
-HEADLINE_LETTERS = 70
+HEADLINE_LETTERS = 66
 PALETTE = "colorblind"
 THOUSANDS = EngFormatter(sep="")
 SPLIT_NAMES = {
@@ -45,13 +45,15 @@ def render(figure: Figure) -> dict[str, bytes]:
     return rendered
 
 
-def _figure(columns: int = 1, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
+def _figure(columns: int = 1, height: float = HEIGHT, same_scale: bool = False) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, list(np.atleast_1d(np.asarray(figure.subplots(1, columns), dtype=object)))
+    return figure, list(figure.subplots(1, columns, squeeze=False, sharey=same_scale)[0])
 
 
 def _headline(figure: Figure, title: str) -> None:
-    figure.suptitle(textwrap.fill(title, HEADLINE_LETTERS), fontweight="bold")
+    lines = -(-len(title) // HEADLINE_LETTERS)
+    # A little more than an equal share for each line, so that none is left with a word or two.
+    figure.suptitle(textwrap.fill(title, len(title) // lines + 8), fontweight="bold")
 
 
 def learning(curves: pd.DataFrame, bands: pd.DataFrame, threshold: float | None, title: str) -> Figure:
@@ -60,7 +62,7 @@ def learning(curves: pd.DataFrame, bands: pd.DataFrame, threshold: float | None,
     curves: algorithm, seed, env_step, mean_return. bands: algorithm, env_step, iqm, low, high.
     """
     algorithms = list(dict.fromkeys(bands["algorithm"]))
-    figure, axes = _figure(len(algorithms))
+    figure, axes = _figure(len(algorithms), same_scale=True)
     for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
         color = sns.color_palette(PALETTE)[index]
         mine, band = curves[curves["algorithm"] == name], bands[bands["algorithm"] == name]
@@ -82,7 +84,7 @@ def learning(curves: pd.DataFrame, bands: pd.DataFrame, threshold: float | None,
 def evaluation(episodes: pd.DataFrame, threshold: float | None, title: str) -> Figure:
     """Return of every evaluation episode, by seed. episodes: algorithm, seed, policy, return."""
     algorithms = list(dict.fromkeys(episodes["algorithm"]))
-    figure, axes = _figure(len(algorithms))
+    figure, axes = _figure(len(algorithms), same_scale=True)
     for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
         mine = episodes[episodes["algorithm"] == name]
         sns.boxplot(mine, x="seed", y="return", hue="policy", ax=axis, fliersize=1.5, linewidth=0.8, legend=index == 0)
@@ -99,7 +101,7 @@ def throughput(points: pd.DataFrame, cores: int, threads: int, title: str) -> Fi
     """Env steps per second against workers, with the ideal line. points: the profile's table."""
     ours = points[(points["algorithm"] != "textbook") & (points["threads"] == threads)]
     algorithms = list(dict.fromkeys(ours["algorithm"]))
-    figure, axes = _figure(len(algorithms))
+    figure, axes = _figure(len(algorithms), same_scale=True)
     for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
         mine = ours[ours["algorithm"] == name]
         for color, (schedule, line) in zip(sns.color_palette(PALETTE), SCHEDULE_STYLE.items(), strict=False):
@@ -130,6 +132,7 @@ def _textbook_line(axis: Axes, points: pd.DataFrame) -> None:
     axis.plot(textbook["workers"], textbook["env_steps_per_second"], "s-", color="0.4", label="textbook loop")
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(THOUSANDS)
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _workers_axis(axis: Axes, run: pd.DataFrame, cores: int) -> None:
@@ -139,7 +142,7 @@ def _workers_axis(axis: Axes, run: pd.DataFrame, cores: int) -> None:
     axis.set_xticks([], minor=True)
     if workers[-1] > cores:
         axis.axvspan(cores * 1.08, workers[-1] * 1.08, color="0.5", alpha=0.1, linewidth=0)
-    axis.set_xlabel("workers (dotted: ideal; grey: more than cores)")
+    axis.set_xlabel("workers")
 
 
 def threads_map(points: pd.DataFrame, schedule: str, title: str) -> Figure:

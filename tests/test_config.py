@@ -47,7 +47,7 @@ def test_rollouts_cover_the_step_budget():
         ({"nstep": {"hidden": []}}, ["nstep.hidden", "at least 1 item"]),
         ({"episodic": {"reward": "mine"}}, ["episodic.reward", "'mine'", "'textbook' or 'env'"]),
         ({"profile": {"workers": []}}, ["profile.workers", "at least 1 item"]),
-        ({"profile": {"repeats": 0}}, ["profile.repeats", "0", "greater than 0"]),
+        ({"profile": {"repeats": 0}}, ["profile.repeats", "0", "greater than or equal to 1"]),
     ],
 )
 def test_bad_values_are_named_in_one_line(changes, fragments):

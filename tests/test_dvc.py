@@ -61,7 +61,7 @@ def interpolated(entries):
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_is_a_module_and_a_command(stage):
     assert module_file(f"a3c_bench.stages.{stage}").exists()
-    assert PIPELINE["stages"][stage]["cmd"].startswith(f"PYTHONPATH=src python -m a3c_bench {stage}")
+    assert PIPELINE["stages"][stage]["cmd"].startswith(f"exec env PYTHONPATH=src python -m a3c_bench {stage}")
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "machine"])

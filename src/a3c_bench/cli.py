@@ -118,7 +118,7 @@ def main() -> None:
             print(line, file=sys.stderr)
         fail(message, 1)
     except supervision.StoppedError as stopped:
-        fail(f"{stopped.reason}; nothing was written", stopped.exit_code)
+        fail(stopped.reason, stopped.exit_code)
 
 
 def fail(message: str, exit_code: int) -> None:

@@ -70,7 +70,7 @@ class NStep(_Section):
     entropy_weight: Weight
     max_gradient_norm: PositiveFloat
     normalize_advantages: bool
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1, strict=False)]
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8, strict=False)]
     adam_statistics: AdamStatistics
 
     @property
@@ -87,7 +87,7 @@ class Episodic(_Section):
     learning_rate: PositiveFloat
     gamma: Fraction
     critic_weight: Weight
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1, strict=False)]
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8, strict=False)]
     critic_hidden: Width
     reward: Literal["textbook", "env"]
     adam_statistics: AdamStatistics
@@ -101,7 +101,7 @@ class Episodic(_Section):
 class Evaluate(_Section):
     """How the trained policies are evaluated."""
 
-    episodes: PositiveInt
+    episodes: Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Profile(_Section):
@@ -110,7 +110,7 @@ class Profile(_Section):
     workers: _Grid[Workers]
     threads: _Grid[Threads]
     schedules: _Grid[ScheduleName]
-    repeats: PositiveInt
+    repeats: Annotated[int, Field(ge=1, le=1000)]
     nstep_steps: PositiveInt
     episodic_episodes: PositiveInt
     textbook_episodes: PositiveInt
@@ -143,7 +143,7 @@ class Config(_Section):
         for name in ("nstep", "episodic"):
             turns = self.algorithm(name).actors * self.algorithm(name).rollouts
             if turns > MOST_TURNS:
-                raise ValueError(f"{name}: {turns} updates in all are too many; at most {MOST_TURNS} are allowed")
+                raise ValueError(f"{name}: {turns} turns in all are too many; at most {MOST_TURNS} are allowed")
         if self.nstep.envs * self.nstep.rollout_steps > MOST_ROLLOUT_ROWS:
             raise ValueError(f"nstep.envs × nstep.rollout_steps must not exceed {MOST_ROLLOUT_ROWS}")
         return self

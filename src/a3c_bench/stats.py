@@ -33,22 +33,20 @@ def interquartile_mean(values: ArrayLike, axis: int = 0) -> Any:
     return stats.trim_mean(np.asarray(values), 0.25, axis=axis)
 
 
-def bootstrap(values: Doubles, statistic: Statistic, paired_with: Doubles | None = None) -> Interval | None:
+def bootstrap(values: Doubles, statistic: Statistic) -> Interval | None:
     """The 95 % percentile interval of `statistic` over the first axis; None where there is one value only.
 
-    `paired_with`: a second sample that is drawn with the same indices. The same data give the same interval.
+    The same data give the same interval.
     """
     if len(values) < 2:
         return None
-    samples = (values,) if paired_with is None else (values, paired_with)
     result = stats.bootstrap(
-        samples,
+        (values,),
         statistic,
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
         axis=0,
-        paired=paired_with is not None,
         rng=stream(0, Role.BOOTSTRAP),
     )
     return Interval(result.confidence_interval.low, result.confidence_interval.high)

@@ -6,8 +6,10 @@ an episode cut at the time limit is no failure, and nothing is rendered while tr
 """
 
 import argparse
+import ctypes
 import json
 import resource
+import signal
 import time
 from dataclasses import asdict, dataclass
 from multiprocessing.sharedctypes import Synchronized
@@ -101,6 +103,7 @@ def work(
     model: ActorCritic, environment_name: str, episodes: int, seed: int, counter: "Synchronized[int]", results: Any
 ) -> None:
     """One actor: play, learn, and step the shared model, lock-free; puts its `Share` into `results`."""
+    end_with_parent()
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     environment = gymnasium.make(environment_name, disable_env_checker=True)
@@ -173,8 +176,14 @@ def run(environment_name: str, processes: int, episodes: int, seed: int) -> Text
     )
 
 
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends (prctl's PR_SET_PDEATHSIG, which is 1)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 def main() -> None:
     """`python -m a3c_bench.textbook ENV PROCESSES EPISODES SEED`: run the loop and print what it did, as JSON."""
+    end_with_parent()
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("env")
     for name in ("processes", "episodes", "seed"):

@@ -54,13 +54,19 @@ def repository_root() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
+def git(*arguments: str) -> str:
+    """What a git command prints; nothing where there is no git or no repository."""
+    try:
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
 def git_commit() -> str:
     """The commit that is checked out, or `unknown`."""
-    try:
-        command = ["git", "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
+    return git("rev-parse", "HEAD") or "unknown"
 
 
 class Tracker:
@@ -215,7 +221,9 @@ class Tracker:
             outputs=Schema([ColSpec(DataType.long, "action"), *probabilities]),
         )
         package = Path(__file__).parent
-        with self._mlflow.start_run(run_id=self._run):
+        with warnings.catch_warnings(), self._mlflow.start_run(run_id=self._run):
+            # MLflow's advice on type hints, which the signature stands in for.
+            warnings.simplefilter("ignore")
             self._mlflow.pyfunc.log_model(
                 name="model",
                 input_example=np.zeros((1, environment.observation_size), np.float32),

@@ -55,6 +55,13 @@ def test_nothing_flows_over_an_episodes_end_or_from_the_step_that_resets(end):
     assert calm[2] == 0
 
 
+@pytest.mark.parametrize("end", ["terminated", "truncated"])
+def test_nothing_flows_over_an_episodes_end_into_a_step_that_counts(end):
+    calm = advantages([1, 1, 1], [1, 1, 2, 3], **{end: [1]})
+    wild = advantages([1, 1, 99], [1, 1, 2, 99], **{end: [1]})
+    assert calm[:2] == wild[:2]
+
+
 def test_discounted_returns_by_hand():
     assert discounted_returns(np.array([1, 1, -10], np.float32), 0.5).tolist() == [1 + 0.5 * (1 - 5), 1 - 5, -10]
     assert discounted_returns(np.array([7], np.float32), 0.5).tolist() == [7]
@@ -71,3 +78,4 @@ def test_standardise_sees_the_counted_entries_only():
     assert result[2] == 0
     assert np.mean(result[counted]) == pytest.approx(0, abs=1e-6)
     assert np.std(result[counted]) == pytest.approx(1, abs=1e-6)
+    assert standardise(np.zeros(2, np.float32), np.zeros(2, np.bool_)).tolist() == [0, 0]

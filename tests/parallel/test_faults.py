@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import environment, small_config, small_params, write_params
+from conftest import ROOT, environment, small_config, small_params, write_params
+from ruamel.yaml import YAML
 
 from a3c_bench.errors import TrainingError
 from a3c_bench.parallel import pool
@@ -32,14 +33,19 @@ def wait_until(condition, seconds=30.0):
 
 
 @pytest.fixture(autouse=True)
-def nothing_in_shared_memory():
-    before = set(SHARED_MEMORY.iterdir())
+def nothing_left_open():
+    """No name in shared memory, and no descriptor of this process."""
+    pool.start_server()
+    before, descriptors = set(SHARED_MEMORY.iterdir()), psutil.Process().num_fds()
     yield
     assert set(SHARED_MEMORY.iterdir()) == before
+    assert psutil.Process().num_fds() <= descriptors + 1  # the resource tracker's, from the first training on
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-def test_a_killed_worker_ends_training_with_its_number_and_signal(number):
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSEGV, "SIGSEGV"), (40, "signal 40")]
+)
+def test_a_killed_worker_ends_training_with_its_number_and_signal(number, name):
     victims = []
 
     def kill_one(turn, env_steps, returns):
@@ -47,13 +53,13 @@ def test_a_killed_worker_ends_training_with_its_number_and_signal(number):
             victims.extend(workers_of(os.getpid()))
             victims[0].send_signal(number)
 
-    with pytest.raises(TrainingError, match=rf"worker \d died: killed by {number.name}"):
+    with pytest.raises(TrainingError, match=rf"worker \d died: killed by {name}"):
         pool.train(small_config(**LONG), "nstep", 0, kill_one)
     assert len(victims) == 2
     assert not any(victim.is_running() for victim in victims)
 
 
-def test_an_exception_in_a_worker_comes_with_its_traceback(monkeypatch):
+def test_an_exception_in_a_worker_comes_with_its_traceback():
     config = small_config(env="NoSuchEnv-v0")
     known = pool.describe("CartPole-v1")
     broken = type(known)("NoSuchEnv-v0", 4, 2, None)
@@ -62,9 +68,11 @@ def test_an_exception_in_a_worker_comes_with_its_traceback(monkeypatch):
     assert "make_vector" in caught.value.args[1]
 
 
-def test_a_loss_that_is_not_finite_names_actor_and_update():
+def test_a_loss_that_is_not_finite_names_actor_and_step():
     config = small_config(nstep={"learning_rate": 1e30, "final_learning_rate": 0.0})
-    with pytest.raises(TrainingError, match=r"the loss of actor \d is not finite at its update \d+"):
+    with pytest.raises(
+        TrainingError, match=r"the loss of actor \d is not finite in its rollout \d+, [\d,]+ env steps into training"
+    ):
         pool.train(config, "nstep", 0)
 
 
@@ -81,9 +89,13 @@ def training(tmp_path):
         start_new_session=True,
     )
     wait_until(lambda: len(workers_of(process.pid)) == 2)
-    yield process, [*psutil.Process(process.pid).children(recursive=True)], tmp_path
-    for child in [*psutil.Process().children(recursive=True)]:
-        child.kill()
+    children = psutil.Process(process.pid).children(recursive=True)
+    yield process, children, tmp_path
+    # Not all children of this process: its own fork server is one of them.
+    for child in children:
+        if child.is_running():
+            child.kill()
+    process.kill()
     process.wait()
     process.stderr.close()
 
@@ -129,12 +141,15 @@ def test_a_dead_worker_ends_the_command_with_exit_code_1(training):
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 @pytest.mark.parametrize("victim", ["make", "dvc"])
 def test_training_ends_with_the_process_that_wanted_it(tmp_path, shell, victim):
-    """`make` runs `dvc`, which runs a stage through a shell; when either is killed, the stage ends too."""
+    """`make` runs `dvc`, which runs a stage through a shell; when either is killed, the stage ends too.
+
+    Only `make` tells the stage who it is; that DVC is gone the stage must notice by itself.
+    """
     write_params(tmp_path, small_params(**LONG))
-    stage = f"{sys.executable} -m a3c_bench train nstep 0"
+    stage = train_command()
     (tmp_path / "dvc.py").write_text(f"import subprocess; subprocess.run([{shell!r}, '-c', {stage!r}])")
-    make = f"import subprocess, os; subprocess.run([{sys.executable!r}, 'dvc.py'], "
-    make += "env={**os.environ, 'A3C_BENCH_SUPERVISOR': str(os.getpid())})"
+    supervisor = "{'A3C_BENCH_SUPERVISOR': str(os.getpid())}" if victim == "make" else "{}"
+    make = f"import subprocess, os; subprocess.run([{sys.executable!r}, 'dvc.py'], env=os.environ | {supervisor})"
     process = subprocess.Popen(
         [sys.executable, "-c", make],
         cwd=tmp_path,
@@ -149,6 +164,27 @@ def test_training_ends_with_the_process_that_wanted_it(tmp_path, shell, victim):
     _, alive = psutil.wait_procs(family, timeout=10)
     for child in alive:
         child.kill()
+    assert not alive
+
+
+def train_command():
+    """The stage's command as dvc.yaml has it, but with this checkout's source."""
+    command = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["cmd"]
+    command = command.replace("${item.algorithm}", "nstep").replace("${item.seed}", "0")
+    return command.replace("=src python", f"={ROOT / 'src'} {sys.executable}")
+
+
+def test_the_textbook_loop_ends_with_the_process_that_wanted_it():
+    code = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-m', 'a3c_bench.textbook', 'CartPole-v1', '2', "
+        "'1000000', '0'], capture_output=True)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment())
+    wait_until(lambda: len(below(process)) == 3)
+    family = below(process)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
 
 

@@ -127,9 +127,12 @@ class NStepActor:
     def learn(self, rollout: NStepRollout, gradient: Floats) -> Statistics:
         """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
         gradients, losses = self.loss(rollout)
-        blocks = self._in_order(lambda rows: self._block_gradient(rollout, gradients, rows), row_blocks(rollout))
-        for index, block in enumerate(blocks):
-            np.copyto(gradient, block) if index == 0 else np.add(gradient, block, out=gradient)
+        blocks = row_blocks(rollout)
+        # One block alone has nothing to share between threads.
+        in_order = self._in_order if len(blocks) > 1 else map
+        gradient.fill(0)
+        for block in in_order(lambda rows: self._block_gradient(rollout, gradients, rows), blocks):
+            gradient += block
         length = clip(gradient, self._settings.max_gradient_norm)
         return Statistics(rollout.env_steps, losses, length)
 

@@ -29,9 +29,11 @@ def describe(name: str) -> EnvironmentInfo:
         reason = " ".join(str(error).split())
         raise BadInputError(f"env: {name!r} cannot be made ({reason}); allowed: an installed Gymnasium id") from None
     try:
-        return _describe(name, environment)
+        info = _describe(name, environment)
     finally:
         environment.close()
+    make_vector(name, 1).close()
+    return info
 
 
 def _describe(name: str, environment: gymnasium.Env[Any, Any]) -> EnvironmentInfo:
@@ -63,5 +65,5 @@ def make_single(name: str) -> gymnasium.Env[Any, Any]:
 
 
 def as_float32(observation: object) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """An observation as the network takes it."""
-    return np.asarray(observation, dtype=np.float32)
+    """An observation as the network takes it: a copy, since an environment may use its own array again."""
+    return np.array(observation, dtype=np.float32)

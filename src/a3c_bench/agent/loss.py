@@ -47,7 +47,9 @@ def nstep_loss(
     Mean of −log π(a|s) · advantage − entropy_weight · H(π) + value_weight · (V − return)². All arguments are flat:
     (rows,), or (rows, actions) for the logits; advantages of rows that are not counted must be 0.
     """
-    count = np.float32(np.count_nonzero(counted))
+    # A rollout in which every row only reset has no experience: its loss is 0.
+    # A rollout in which every row only reset has no experience: its loss is 0.
+    count = np.float32(max(int(np.count_nonzero(counted)), 1))
     weights = counted / count
     log_probabilities = log_softmax(logits)
     probabilities = np.exp(log_probabilities)

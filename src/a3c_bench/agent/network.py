@@ -157,7 +157,7 @@ class EpisodicNetwork:
         self.actor, self.critic_hidden, self.critic = layers["actor"], layers["critic_hidden"], layers["critic"]
 
     def features(self, observations: Floats) -> list[Floats]:
-        """The normalised observations (rows, size), or one without its axis, then the activations of every hidden layer."""
+        """The normalised observations (rows, size), or a single one, then the activations of every hidden layer."""
         norm = np.sqrt(np.vecdot(observations, observations))
         activations = [observations / np.maximum(norm, SHORTEST)[..., None]]
         for layer in self.hidden:
@@ -166,7 +166,7 @@ class EpisodicNetwork:
         return activations
 
     def logits(self, observations: Floats) -> Floats:
-        """Unnormalised log-probabilities (rows, actions) of `observations` (rows, size), or of one without its axis."""
+        """Unnormalised log-probabilities (rows, actions) of `observations` (rows, size), or of a single one."""
         return self.actor.forward(self.features(observations)[-1])
 
     def values(self, features: Floats) -> tuple[Floats, Floats]:

@@ -51,7 +51,7 @@ def unit_length(vector: Floats) -> Floats:
 
 def standardise(advantages: Floats, counted: Flags) -> Floats:
     """Shift and scale the counted entries to mean 0 and deviation 1; the others are 0."""
-    count = np.count_nonzero(counted)
-    centred = (advantages - np.sum(advantages * counted) / np.float32(count)) * counted
-    deviation = np.sqrt(np.sum(np.square(centred)) / np.float32(count))
+    count = np.float32(max(int(np.count_nonzero(counted)), 1))
+    centred = (advantages - np.sum(advantages * counted) / count) * counted
+    deviation = np.sqrt(np.sum(np.square(centred)) / count)
     return cast(Floats, centred / (deviation + np.float32(1e-8)))

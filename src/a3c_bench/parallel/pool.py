@@ -88,7 +88,6 @@ class _Member:
     process: ForkServerProcess
     channel: Connection
     done: Done | None = None
-    failed: Failed | None = None
 
 
 @dataclass
@@ -138,11 +137,9 @@ class Pool:
         """Return when every worker is done; raises `TrainingError` as soon as one is lost."""
         while any(member.done is None for member in self.members):
             waiting = [member for member in self.members if member.done is None]
-            ready = wait([end for member in waiting for end in (member.channel, member.process.sentinel)], POLL_SECONDS)
+            # The channel of a worker that is gone is ready too: after its last message it tells the end.
+            ready = wait([member.channel for member in waiting], POLL_SECONDS)
             returns = [self._receive(member) for member in waiting if member.channel in ready]
-            for member in waiting:
-                if member.process.sentinel in ready:
-                    self._require_done(member)
             turn = int(self.tables.turn[0])
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), np.concatenate([*returns, np.empty(0)]))
         for member in self.members:
@@ -151,46 +148,25 @@ class Pool:
     def _receive(self, member: _Member) -> NDArray[np.float64]:
         """Take one message; returns the returns of the episodes it told of."""
         try:
-            message = member.channel.recv()
+            message: Report | Done | Failed = member.channel.recv()
         except (EOFError, OSError):
-            # The worker is gone; its sentinel tells, and `_require_done` says so.
             member.process.join()
-            self._require_done(member)
-            return np.empty(0)
+            exit_code = describe_exit(member.process.exitcode)
+            raise TrainingError(f"{member.process.name} died: {exit_code}") from None
         if isinstance(message, Report):
             self.episodes.append(message.episodes)
             return message.episodes["return"]
-        if isinstance(message, Done):
-            member.done = message
-        elif isinstance(message, Failed):
-            self._fail(member, message)
+        if isinstance(message, Failed):
+            raise TrainingError(f"{member.process.name} failed: {message.message}", message.traceback)
+        member.done = message
         return np.empty(0)
-
-    def _require_done(self, member: _Member) -> None:
-        """Raise unless the worker, which has ended, said that it was done."""
-        while member.done is None and member.channel.poll():
-            try:
-                message = member.channel.recv()
-            except (EOFError, OSError):
-                break
-            if isinstance(message, Report):
-                self.episodes.append(message.episodes)
-            elif isinstance(message, Failed):
-                self._fail(member, message)
-            else:
-                member.done = message
-        if member.done is None:
-            member.process.join()
-            raise TrainingError(f"{member.process.name} died: {describe_exit(member.process.exitcode)}")
-
-    def _fail(self, member: _Member, failure: Failed) -> None:
-        raise TrainingError(f"{member.process.name} failed: {failure.message}", failure.traceback)
 
     def _stop(self) -> None:
         for member in self.members:
             member.process.kill()
         for member in self.members:
             member.process.join()
+            member.process.close()
             member.channel.close()
         for bell in self.bells:
             bell.close()
@@ -231,9 +207,12 @@ def place_episodes(
 
 def describe_exit(exit_code: int | None) -> str:
     """How a process ended, in words."""
-    if exit_code is not None and exit_code < 0:
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
         return f"killed by {signal.Signals(-exit_code).name}"
-    return f"exit code {exit_code}"
+    except ValueError:  # a real-time signal has no name
+        return f"killed by signal {-exit_code}"
 
 
 def start_server() -> None:

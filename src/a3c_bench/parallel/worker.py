@@ -58,7 +58,7 @@ class Job:
         if not isinstance(settings, NStep):
             return lambda rollout: settings.learning_rate
         start, end = settings.learning_rate, settings.final_learning_rate
-        return lambda rollout: start + (end - start) * rollout / settings.rollouts
+        return lambda rollout: start + (end - start) * rollout / max(settings.rollouts - 1, 1)
 
 
 @dataclass
@@ -192,7 +192,7 @@ def run_actors(
             rollout = actor.collect()
             collected = clock()
             statistics = actor.learn(rollout, tables.gradients[index])  # type: ignore[arg-type]
-            require_finite(statistics, index, rollout_number)
+            require_finite(statistics, index, rollout_number, tables)
             learned = clock()
             schedule.submit(index, rollout_number, statistics)
             reporter.add(index, rollout_number, actor.finished_episodes())
@@ -202,12 +202,14 @@ def run_actors(
             split.submitting += clock() - learned
 
 
-def require_finite(statistics: Statistics, actor: int, rollout: int) -> None:
+def require_finite(statistics: Statistics, actor: int, rollout: int, tables: SharedTables) -> None:
     """Raise `NonFiniteLossError` unless everything recorded of an update is finite."""
     if not math.isfinite(sum(statistics.losses) + statistics.gradient_norm):
+        turn = int(tables.turn[0])
+        env_steps = int(np.sum(tables.turns["env_steps"][:turn]))
         raise NonFiniteLossError(
-            f"the loss of actor {actor} is not finite at its update {rollout}: {statistics.losses}, "
-            f"gradient norm {statistics.gradient_norm}; a smaller learning rate may help"
+            f"the loss of actor {actor} is not finite in its rollout {rollout}, {env_steps:,} env steps into training: "
+            f"{statistics.losses}, gradient norm {statistics.gradient_norm}; a smaller learning rate may help"
         )
 
 

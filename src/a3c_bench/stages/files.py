@@ -5,8 +5,9 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def evaluate_folder(algorithm: AlgorithmName, seed: int) -> Path:
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:
-    """Write every file, or none: all are complete under temporary names before the first gets its own."""
+    """Write every file whole: all are complete under temporary names before the first gets its own."""
     temporary = {path: path.with_name(f".{path.name}.partial") for path in files}
     try:
         for path, content in files.items():
@@ -45,14 +46,27 @@ def write_all(files: Mapping[Path, bytes]) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        for path, partial in temporary.items():
-            partial.replace(path)
+        with _signals_later():
+            for path, partial in temporary.items():
+                partial.replace(path)
     except OSError as error:
-        raise BadInputError(f"{error.filename}: cannot be written ({error.strerror}); nothing was changed") from None
+        raise BadInputError(
+            f"{error.filename}: cannot be written ({error.strerror}); the stage's results are not complete"
+        ) from None
     finally:
         for partial in temporary.values():
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Keep what would stop the stage waiting, so that it cannot come between two renames."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def json_bytes(content: object) -> bytes:

@@ -41,11 +41,6 @@ class Point(NamedTuple):
         """The point that this one's speed-up is measured against."""
         return self._replace(workers=1)
 
-    @property
-    def oversubscribed(self) -> bool:
-        """More busy threads than cores."""
-        return self.workers * self.threads > cores()
-
     def __str__(self) -> str:
         return f"{self.algorithm} {self.schedule} workers {self.workers} threads {self.threads}"
 
@@ -56,7 +51,7 @@ class Sample:
 
     env_steps: int
     seconds: float
-    """From the end of the first round of turns to the last turn: start-up and warm-up are not in it."""
+    """From the last of all actors' first turns to the last turn: start-up and warm-up are not in it."""
     cpu_utilisation: float
     """CPU seconds of all workers ÷ (wall seconds × the machine's cores)."""
     peak_memory_mib: float
@@ -89,7 +84,7 @@ def run(config: Config) -> None:
     environment = describe(config.env)
     with Tracker("profile", config) as tracker:
         measured = measure(config, environment, grid(config))
-        table = [summarise(point, measured) for point in measured]
+        table = [summarise(point, measured, hosts(config, point)) for point in measured]
         metrics = current_metrics(config, table)
         files = {
             PROFILE / "samples.csv": samples_csv(measured),
@@ -154,15 +149,18 @@ def time_training(config: Config, environment: EnvironmentInfo, point: Point, in
         update={"workers": point.workers, "threads": point.threads, "schedule": schedule}
     )
     outcome = pool.train(work, algorithm, PROFILE_SEED, timed=instrumented, environment=environment)
-    actors = config.algorithm(algorithm).actors
-    first_round = float(np.max(outcome.turns["time"][:actors]))
-    counted = outcome.turns[outcome.turns["time"] > first_round]
-    seconds = float(np.max(outcome.turns["time"])) - first_round
+    return as_sample(outcome, instrumented)
+
+
+def as_sample(outcome: pool.Outcome, instrumented: bool) -> Sample:
+    """The rates of a training run."""
+    times = outcome.turns["time"]
+    start, end = float(np.max(times[outcome.turns["rollout"] == 0])), float(np.max(times))
     # A worker's CPU clock runs from its first rollout on; the wall clock beside it from the first that was ready.
-    busy = float(np.max(outcome.turns["time"])) - min(split.ready for split in outcome.splits)
+    busy = end - min(split.ready for split in outcome.splits)
     return Sample(
-        env_steps=int(np.sum(counted["env_steps"])),
-        seconds=seconds,
+        env_steps=int(np.sum(outcome.turns["env_steps"][times > start])),
+        seconds=end - start,
         cpu_utilisation=sum(split.cpu for split in outcome.splits) / (busy * cores()),
         peak_memory_mib=max(outcome.peak_memory_bytes) / 2**20,
         split=_shares(outcome) if instrumented else {},
@@ -211,8 +209,15 @@ def time_textbook(config: Config, point: Point) -> Sample:
     )
 
 
-def summarise(point: Point, measured: dict[Point, Measured]) -> dict[str, Any]:
-    """A row of the table of points."""
+def hosts(config: Config, point: Point) -> int:
+    """Workers of a point that have an actor to host; the others are not started."""
+    if point.algorithm == TEXTBOOK:
+        return point.workers
+    return min(point.workers, config.algorithm("nstep" if point.algorithm == "nstep" else "episodic").actors)
+
+
+def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> dict[str, Any]:
+    """A row of the table of points; `workers` are those that were started."""
     rates, base = measured[point].rates, measured[point.one_worker].rates
     textbook = measured[Point(TEXTBOOK, "hogwild", 1, 1)].rates
     samples, instrumented = measured[point].samples, measured[point].instrumented
@@ -221,7 +226,7 @@ def summarise(point: Point, measured: dict[Point, Measured]) -> dict[str, Any]:
     split = instrumented.split if instrumented else {}
     return {
         **point._asdict(),
-        "oversubscribed": int(point.oversubscribed),
+        "oversubscribed": int(workers * point.threads > cores()),
         "env_steps_per_second": float(np.median(rates)),
         "quartile_low": float(low),
         "quartile_high": float(high),
@@ -230,7 +235,7 @@ def summarise(point: Point, measured: dict[Point, Measured]) -> dict[str, Any]:
         "speedup": float(np.median(rates / base)),
         "speedup_low": float(speedup.low) if speedup else None,
         "speedup_high": float(speedup.high) if speedup else None,
-        "efficiency": float(np.median(rates / base)) / point.workers,
+        "efficiency": float(np.median(rates / base)) / workers,
         "times_textbook": float(np.median(rates / textbook)),
         "cpu_utilisation": float(np.median([sample.cpu_utilisation for sample in samples])),
         "peak_memory_mib": float(np.max([sample.peak_memory_mib for sample in samples])),

@@ -1,7 +1,5 @@
 """Stage `report`: aggregates exactly the algorithms and seeds of the params, and renders figures, page and README."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from a3c_bench.stages.files import (
     write_all,
 )
 from a3c_bench.stats import bootstrap, curve_on_grid, interquartile_mean
-from a3c_bench.tracking import Tracker
+from a3c_bench.tracking import Tracker, git
 
 GRID_POINTS = 200
 FIGURES = REPORTS / "figures"
@@ -189,13 +187,13 @@ def findings(config: Config, metrics: Metrics, points: pd.DataFrame) -> dict[str
         & (points["threads"] == config.threads)
         & (points["algorithm"] != "textbook")
     ].set_index("algorithm")
-    fast = ", ".join(f"{name} {times:.0f}× the textbook loop" for name, times in current["times_textbook"].items())
+    fast = " and ".join(f"{name} {times:.0f}×" for name, times in current["times_textbook"].items())
     longest = {str(row["algorithm"]): _largest_share(row) for _, row in current.reset_index().iterrows()}
     known = any(row["seeds_solved"] is not None for row in metrics.values())
     return {
         "learning": f"Seeds that reached the threshold in training: {reached}" if known else "Return while training",
         "evaluation": f"Seeds solved by the greedy policy: {solved}" if known else "Return of the trained policies",
-        "throughput": f"{config.workers} workers, {config.schedule}: {fast}",
+        "throughput": f"{config.workers} workers, {config.schedule}: {fast} the textbook loop with one process",
         "threads": f"Throughput by workers and threads, {config.schedule}",
         "split": "Most of the time goes to: " + ", ".join(f"{name} {part}" for name, part in longest.items()),
     }
@@ -217,14 +215,9 @@ def flat_params(config: Config) -> dict[str, str]:
 
 def last_commit() -> str:
     """The last commit that touched the stages' inputs, marked if they have changed since."""
-    git: Callable[..., str] = lambda *arguments: subprocess.run(  # noqa: E731
-        ["git", *arguments, "--", *INPUTS], capture_output=True, text=True, check=True, timeout=10
-    ).stdout.strip()
-    try:
-        commit, changed = git("log", "-1", "--format=%h"), git("status", "--porcelain")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return f"{commit or 'none'}{' with uncommitted changes' if changed else ''}"
+    commit = git("log", "-1", "--format=%h", "--", *INPUTS)
+    changed = git("status", "--porcelain", "--", *INPUTS)
+    return f"{commit or 'unknown'}{' with uncommitted changes' if changed else ''}"
 
 
 def inline_svg(content: bytes) -> str:

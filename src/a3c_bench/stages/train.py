@@ -44,7 +44,7 @@ def summarise(outcome: pool.Outcome, environment: EnvironmentInfo) -> dict[str, 
     return {
         "env_steps": outcome.env_steps,
         "episodes": len(returns),
-        "updates": len(outcome.turns),
+        "turns": len(outcome.turns),
         "mean_return_last_100": float(np.mean(returns[-WINDOW:])) if len(returns) else None,
         "steps_to_threshold": steps_to_threshold(outcome.episode_env_steps, returns, environment.reward_threshold),
     }
@@ -66,7 +66,7 @@ def curve(outcome: pool.Outcome) -> bytes:
 
 
 def updates(outcome: pool.Outcome) -> bytes:
-    """The statistics of every update, as CSV."""
+    """The statistics of every turn, as CSV."""
     turns = outcome.turns
     names = ("policy_loss", "value_error", "entropy", "gradient_norm")
     columns: list[list[int] | list[float]] = [
@@ -75,19 +75,19 @@ def updates(outcome: pool.Outcome) -> bytes:
         np.cumsum(turns["env_steps"]).tolist(),
         *(turns[name].tolist() for name in names),
     ]
-    return csv_bytes(("update", "actor", "env_step", *names), zip(*columns, strict=True))
+    return csv_bytes(("turn", "actor", "env_step", *names), zip(*columns, strict=True))
 
 
 def digests(outcome: pool.Outcome, config: Config, algorithm: AlgorithmName, environment: EnvironmentInfo) -> bytes:
-    """The SHA-256 of every parameter tensor at evenly spaced updates, as CSV."""
+    """The SHA-256 of every parameter tensor after evenly spaced turns, as CSV."""
     layout = make_layout(config.algorithm(algorithm), environment)
     env_steps: NDArray[np.int64] = np.cumsum(outcome.turns["env_steps"])
     rows = (
-        (update, int(env_steps[update - 1]), name, sha256(tensor.tobytes()))
-        for update, parameters in outcome.digests.items()
+        (turn, int(env_steps[turn - 1]), name, sha256(tensor.tobytes()))
+        for turn, parameters in outcome.digests.items()
         for name, tensor in layout.tensors(parameters).items()
     )
-    return csv_bytes(("update", "env_step", "tensor", "sha256"), rows)
+    return csv_bytes(("turn", "env_step", "tensor", "sha256"), rows)
 
 
 def conclusion(config: Config, outcome: pool.Outcome, metrics: dict[str, int | float | None]) -> str:
@@ -96,7 +96,7 @@ def conclusion(config: Config, outcome: pool.Outcome, metrics: dict[str, int | f
     seconds = float(times[-1] - outcome.started)
     reached = metrics["steps_to_threshold"]
     lines = [
-        f"episode counter {metrics['episodes']:,} · updates {metrics['updates']:,} · env steps {outcome.env_steps:,}",
+        f"episode counter {metrics['episodes']:,} · turns {metrics['turns']:,} · env steps {outcome.env_steps:,}",
         f"exit codes of the workers {outcome.exit_codes}",
         f"{seconds:.1f} s from the first worker's start, {outcome.env_steps / seconds:,.0f} env steps/s",
         "reward threshold " + ("not reached" if reached is None else f"reached after {reached:,} env steps"),

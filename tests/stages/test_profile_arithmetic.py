@@ -1,0 +1,81 @@
+"""The profile's arithmetic on made-up clocks."""
+
+import numpy as np
+import pytest
+from conftest import small_config
+
+from a3c_bench.parallel.pool import Outcome
+from a3c_bench.parallel.shared import TURN
+from a3c_bench.parallel.worker import EPISODE, TimeSplit
+from a3c_bench.stages import profile
+from a3c_bench.stages.profile import Measured, Point, Sample, as_sample, hosts, summarise
+
+
+@pytest.fixture(autouse=True)
+def four_cores(monkeypatch):
+    monkeypatch.setattr(profile, "cores", lambda: 4)
+
+
+def outcome(times, rollouts, splits):
+    turns = np.zeros(len(times), TURN)
+    turns["time"], turns["rollout"], turns["env_steps"] = times, rollouts, 100
+    nothing = np.empty(0, EPISODE)
+    peaks = [2**20, 3 * 2**20]
+    return Outcome(np.zeros(1, np.float32), turns, nothing, np.empty(0, np.int64), {}, [0, 0], splits, peaks, 0.0)
+
+
+def test_the_clock_starts_when_every_actor_has_had_its_first_turn():
+    # Hogwild: actor 0 has had two turns before actor 1 has its first, at 12 s.
+    sample = as_sample(outcome([10.0, 11, 12, 13, 14], [0, 1, 0, 1, 2], [TimeSplit(ready=9.0, cpu=8)] * 2), False)
+    assert sample.env_steps == 200
+    assert sample.seconds == 2
+    assert sample.rate == 100
+    assert sample.cpu_utilisation == 16 / (5 * 4)
+    assert sample.peak_memory_mib == 3
+    assert sample.split == {}
+
+
+def test_shares_are_those_of_all_workers_time():
+    split = TimeSplit(environment=1, collecting=3, learning=4, submitting=2, waiting=1)
+    shares = as_sample(outcome([1.0, 2], [0, 1], [split, split]), True).split
+    assert shares == {"environment": 0.1, "acting": 0.2, "learning": 0.4, "submitting": 0.2, "waiting": 0.1}
+
+
+def measured(rates):
+    return Measured(None, [Sample(int(rate), 1.0, 0.5, 10.0, {}) for rate in rates])
+
+
+def test_ratios_are_taken_repeat_by_repeat():
+    one, two = Point("nstep", "ordered", 1, 1), Point("nstep", "ordered", 2, 3)
+    base = two.one_worker
+    table = {
+        one: measured([1, 1, 1]),
+        base: measured([100, 200, 400]),
+        two: measured([150, 400, 600]),
+        Point("textbook", "hogwild", 1, 1): measured([10, 10, 20]),
+    }
+    row = summarise(two, table, workers=2)
+    assert row["env_steps_per_second"] == 400
+    assert (row["quartile_low"], row["quartile_high"]) == (275, 500)
+    assert row["speedup"] == 1.5  # of 1.5, 2 and 1.5
+    assert row["efficiency"] == 0.75
+    assert row["times_textbook"] == 30  # of 15, 40 and 30
+    assert row["oversubscribed"] == 1  # 2 × 3 on 4 cores
+    assert row["interval_low"] <= 400 <= row["interval_high"]
+    assert row["speedup_low"] >= 1.5
+    assert row["speedup_high"] <= 2
+    assert row["share_waiting"] is None
+
+
+def test_one_repeat_has_no_interval():
+    one = Point("nstep", "ordered", 1, 1)
+    row = summarise(one, {one: measured([5]), Point("textbook", "hogwild", 1, 1): measured([5])}, workers=1)
+    assert row["interval_low"] is row["speedup_high"] is None
+    assert row["oversubscribed"] == 0
+
+
+def test_only_workers_with_an_actor_count():
+    config = small_config()
+    assert hosts(config, Point("episodic", "ordered", 9, 1)) == 7
+    assert hosts(config, Point("nstep", "ordered", 9, 1)) == 8
+    assert hosts(config, Point("textbook", "hogwild", 9, 1)) == 9

@@ -19,6 +19,9 @@ from a3c_bench.agent.policy import greedy, log_softmax
 class ServedPolicy(PythonModel):
     """The greedy policy of a safetensors file."""
 
+    # The logged signature is the schema: MLflow need not read one from type hints, which it would, nor ask for them.
+    _skip_type_hint_validation = True
+
     def load_context(self, context: Any) -> None:
         """Read the model file of the run."""
         tensors = load_file(Path(context.artifacts["model"]))
@@ -28,7 +31,6 @@ class ServedPolicy(PythonModel):
         network = EpisodicNetwork if "critic_hidden" in weights else NStepNetwork
         self._network = network(layout, flat)
 
-    # Without type hints: MLflow would take them for the model's schema, which the logged signature is.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """One row per observation: the most probable action, and the probability of each."""
         observations = np.atleast_2d(np.asarray(model_input, dtype=np.float32))

@@ -221,9 +221,7 @@ class Tracker:
             outputs=Schema([ColSpec(DataType.long, "action"), *probabilities]),
         )
         package = Path(__file__).parent
-        with warnings.catch_warnings(), self._mlflow.start_run(run_id=self._run):
-            # MLflow's advice on type hints, which the signature stands in for.
-            warnings.simplefilter("ignore")
+        with self._mlflow.start_run(run_id=self._run):
             self._mlflow.pyfunc.log_model(
                 name="model",
                 input_example=np.zeros((1, environment.observation_size), np.float32),

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -121,9 +121,12 @@ def main() -> None:
         fail(stopped.reason, stopped.exit_code)
 
 
-def fail(message: str, exit_code: int) -> None:
+def fail(message: str, exit_code: int) -> NoReturn:
     """Print one line and exit."""
     if "DVC_STAGE" in os.environ:
         message += "; what DVC removed comes back with `git checkout reports` and `dvc checkout`"
     print(f"a3c-bench: {message}", file=sys.stderr)
-    raise SystemExit(exit_code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At once: MLflow's threads may take seconds to wind up, and whoever stopped the stage is waiting for its end.
+    os._exit(exit_code)

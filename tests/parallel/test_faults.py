@@ -1,5 +1,6 @@
 """A lost worker, a lost parent, Ctrl-C: one clear line, nothing left behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -157,14 +158,20 @@ def test_training_ends_with_the_process_that_wanted_it(tmp_path, shell, victim):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_until(lambda: sum("forkserver" in " ".join(child.cmdline()) for child in below(process)) >= 3)
     family = below(process)
-    (process if victim == "make" else family[0]).kill()
-    process.wait()
-    _, alive = psutil.wait_procs(family, timeout=10)
-    for child in alive:
-        child.kill()
-    assert not alive
+    try:
+        wait_until(lambda: count_forked(process) >= 3)
+        family = below(process)
+        (process if victim == "make" else family[0]).kill()
+        process.wait()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
+    finally:
+        for child in family + below(process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        process.kill()
+        process.wait()
 
 
 def train_command():
@@ -189,4 +196,16 @@ def test_the_textbook_loop_ends_with_the_process_that_wanted_it():
 
 
 def below(process):
-    return psutil.Process(process.pid).children(recursive=True)
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def count_forked(process):
+    """The fork server and the workers below `process`; a child that ends meanwhile is none."""
+    count = 0
+    for child in below(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            count += "forkserver" in " ".join(child.cmdline())
+    return count

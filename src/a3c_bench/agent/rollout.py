@@ -92,6 +92,14 @@ class NStepCollector:
         network.features(rollout.observations[steps], [layer[steps] for layer in rollout.activations])
         return rollout
 
+    def state(self) -> tuple[Any, ...]:
+        """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
+        return self.environment, self._actions, self._rollout.observations[-1], self._over, self._episodes
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Go on from another collector's `state`."""
+        self.environment, self._actions, self._rollout.observations[-1], self._over, self._episodes = state
+
     def finished_episodes(self) -> NDArray[np.void]:
         """The episodes (`FINISHED`) that ended in the rollout collected last."""
         return self._episodes.finished(self._rollout)
@@ -162,6 +170,14 @@ class EpisodicCollector:
             np.stack(observations), np.array(actions), np.array(rewards, np.float32), bool(terminated)
         )
         return self._last
+
+    def state(self) -> tuple[Any, ...]:
+        """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
+        return self.environment, self._actions, self._observation, self._noise
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Go on from another collector's `state`."""
+        self.environment, self._actions, self._observation, self._noise = state
 
     def finished_episodes(self) -> NDArray[np.void]:
         """The episode (`FINISHED`) collected last."""

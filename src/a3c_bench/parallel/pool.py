@@ -106,6 +106,7 @@ class Pool:
         self.bells = [Bell() for _ in range(job.workers)]
         self.tables.model[:] = initial_parameters(settings, layout, job.seed)
         self.tables.snapshots[:] = self.tables.model
+        self.tables.host[:] = np.arange(settings.actors) % job.workers
         self.started = time.perf_counter()
         try:
             for worker in range(job.workers):
@@ -136,14 +137,19 @@ class Pool:
     def run(self, watcher: Watcher) -> None:
         """Return when every worker is done; raises `TrainingError` as soon as one is lost."""
         while any(member.done is None for member in self.members):
-            waiting = [member for member in self.members if member.done is None]
-            # The channel of a worker that is gone is ready too: after its last message it tells the end.
-            ready = wait([member.channel for member in waiting], POLL_SECONDS)
-            returns = [self._receive(member) for member in waiting if member.channel in ready]
+            returns = self.receive(POLL_SECONDS)
             turn = int(self.tables.turn[0])
-            watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), np.concatenate([*returns, np.empty(0)]))
+            watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
         for member in self.members:
             member.process.join()
+
+    def receive(self, seconds: float) -> NDArray[np.float64]:
+        """Wait so long for the workers' messages and take them; returns the returns of the episodes they tell of."""
+        waiting = [member for member in self.members if member.done is None]
+        # The channel of a worker that is gone is ready too: after its last message it tells the end.
+        ready = wait([member.channel for member in waiting], seconds)
+        returns = [self._receive(member) for member in waiting if member.channel in ready]
+        return np.concatenate([*returns, np.empty(0)])
 
     def _receive(self, member: _Member) -> NDArray[np.float64]:
         """Take one message; returns the returns of the episodes it told of."""

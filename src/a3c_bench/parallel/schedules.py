@@ -16,20 +16,18 @@ LearningRate = Callable[[int], float]
 
 
 class Schedule(ABC):
-    """How an actor's snapshot is read and its gradient submitted."""
+    """How a gradient reaches the shared model, and the model an actor's next snapshot."""
 
-    def __init__(self, tables: SharedTables, learning_rate: LearningRate) -> None:
+    def __init__(self, tables: SharedTables, learning_rate: LearningRate, bells: Sequence[Bell], worker: int) -> None:
+        """`bells` has one entry per worker, of whom this is number `worker`."""
         self._tables = tables
+        self._bells, self._worker = bells, worker
         self._learning_rate = learning_rate
         self._optimizers = [
             Adam(first, second, count)
             for first, second, count in zip(tables.adam_first, tables.adam_second, tables.adam_count, strict=True)
         ]
         self._digest_row = {turn: row for row, turn in enumerate(tables.shape.digest_turns)}
-
-    @abstractmethod
-    def await_snapshot(self, actor: int, rollout: int) -> None:
-        """Return when the snapshot on which `actor` computes `rollout` is there."""
 
     @abstractmethod
     def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
@@ -61,6 +59,10 @@ class Schedule(ABC):
         row = self._digest_row.get(turn + 1)
         if row is not None:
             np.copyto(tables.digests[row], tables.model)
+        tables.turn[0] = turn + 1
+        if turn + 1 == tables.shape.turns:
+            for bell in self._bells:
+                bell.ring()
 
 
 class Hogwild(Schedule):
@@ -69,9 +71,6 @@ class Hogwild(Schedule):
     Only the turn's number is drawn under the lock; model and Adam statistics are changed without it.
     """
 
-    def await_snapshot(self, actor: int, rollout: int) -> None:
-        """The snapshot was taken by the actor itself, right after its last turn."""
-
     def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
         """Apply the gradient at once."""
         self._apply(actor, rollout)
@@ -79,7 +78,7 @@ class Hogwild(Schedule):
             turn = int(self._tables.turn[0])
             self._record(turn, actor, rollout, statistics)
             self._finish_turn(turn)
-            self._tables.turn[0] = turn + 1
+        self._tables.submitted[actor] = self._tables.taken[actor] = rollout + 1
 
 
 class Ordered(Schedule):
@@ -88,18 +87,6 @@ class Ordered(Schedule):
     Whoever has handed in a gradient takes the lock, if it is free, and with it all turns whose gradients are there.
     Nobody waits for a turn: only for a snapshot that is not there yet.
     """
-
-    def __init__(
-        self, tables: SharedTables, learning_rate: LearningRate, bells: Sequence[Bell], host: Sequence[int], worker: int
-    ) -> None:
-        """`bells` has one entry per worker; `host` says which worker has which actor."""
-        super().__init__(tables, learning_rate)
-        self._bells, self._host, self._worker = bells, host, worker
-
-    def await_snapshot(self, actor: int, rollout: int) -> None:
-        """Sleep until the actor's turn for its previous rollout was taken."""
-        while self._tables.taken[actor] < rollout:
-            self._bells[self._worker].wait()
 
     def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
         """Mark the gradient as ready, then take all turns that are ready."""
@@ -128,11 +115,11 @@ class Ordered(Schedule):
     def _take_turn(self) -> None:
         turn, rollout, actor = self._next()
         self._apply(actor, rollout)
-        self._finish_turn(turn)
-        self._tables.turn[0] = turn + 1
         self._tables.taken[actor] = rollout + 1
-        if self._host[actor] != self._worker:
-            self._bells[self._host[actor]].ring()
+        self._finish_turn(turn)
+        host = int(self._tables.host[actor])
+        if host != self._worker:
+            self._bells[host].ring()
 
 
 def make_schedule(
@@ -140,10 +127,8 @@ def make_schedule(
     tables: SharedTables,
     learning_rate: LearningRate,
     bells: Sequence[Bell],
-    host: Sequence[int],
     worker: int,
 ) -> Schedule:
     """The schedule `name`, as worker number `worker` sees it."""
-    if name == "hogwild":
-        return Hogwild(tables, learning_rate)
-    return Ordered(tables, learning_rate, bells, host, worker)
+    kind = Hogwild if name == "hogwild" else Ordered
+    return kind(tables, learning_rate, bells, worker)

@@ -32,6 +32,8 @@ TURN = np.dtype(
 """One row per turn. `time` is a clock's value (seconds): for rates only, it never reaches a result file."""
 
 ALIGNMENT = 64
+PARCEL_BYTES = 1 << 18
+"""Room for an actor on its way to another worker; takes memory only as far as it is used."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,14 @@ class Shape:
             "adam_first": (np.float32, (self.adam_statistics, self.parameters)),
             "adam_second": (np.float32, (self.adam_statistics, self.parameters)),
             "adam_count": (np.int64, (self.adam_statistics, 1)),
+            "host": (np.int64, (self.actors,)),
             "submitted": (np.int64, (self.actors,)),
             "taken": (np.int64, (self.actors,)),
             "turn": (np.int64, (1,)),
             "turns": (TURN, (self.turns,)),
             "digests": (np.float32, (self.digests, self.parameters)),
+            "parcels": (np.uint8, (self.actors, PARCEL_BYTES)),
+            "parcel_bytes": (np.int64, (self.actors,)),
         }
 
     def offsets(self) -> tuple[dict[str, int], int]:
@@ -86,8 +91,9 @@ class Shape:
 class SharedTables:
     """The arrays of `Shape.fields`, shared by all processes that the object is sent to.
 
-    model: the shared parameters. snapshots, gradients: one row per actor. submitted, taken: rollouts whose gradient an
-    actor has handed in, and those that have been applied. turn: turns taken so far, which is the model's version.
+    model: the shared parameters. snapshots, gradients: one row per actor. host: the worker of each actor. submitted,
+    taken: rollouts whose gradient an actor has handed in, and those that have been applied. turn: turns taken so far,
+    which is the model's version. parcels: the state of an actor on its way to another worker, and its size.
     """
 
     model: Floats
@@ -96,11 +102,14 @@ class SharedTables:
     adam_first: Floats
     adam_second: Floats
     adam_count: Integers
+    host: Integers
     submitted: Integers
     taken: Integers
     turn: Integers
     turns: NDArray[np.void]
     digests: Floats
+    parcels: NDArray[np.uint8]
+    parcel_bytes: Integers
 
     def __init__(self, shape: Shape) -> None:
         descriptor = os.memfd_create("a3c-bench")

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from a3c_bench import numerics
 from a3c_bench.agent.actor import EpisodicActor, Map, NStepActor, Statistics, make_actor
 from a3c_bench.agent.environments import EnvironmentInfo
 from a3c_bench.agent.rollout import FINISHED
 from a3c_bench.config import AlgorithmName, Config, NStep
+from a3c_bench.parallel.crew import Crew
 from a3c_bench.parallel.schedules import LearningRate, Schedule, make_schedule
 from a3c_bench.parallel.shared import Bell, SharedTables
 
@@ -45,11 +47,6 @@ class Job:
     def workers(self) -> int:
         """Workers that have an actor to host."""
         return min(self.config.workers, self.config.algorithm(self.algorithm).actors)
-
-    @property
-    def host(self) -> list[int]:
-        """The worker of each actor."""
-        return [actor % self.workers for actor in range(self.config.algorithm(self.algorithm).actors)]
 
     @property
     def learning_rate(self) -> LearningRate:
@@ -134,19 +131,24 @@ class Reporter:
 
 
 class TimedEnvironment:
-    """An environment whose `step` is timed."""
+    """An environment whose `step` is timed; the seconds of a process are added up, wherever its actors came from."""
 
-    def __init__(self, environment: Any, split: TimeSplit) -> None:
-        self._environment, self._split = environment, split
+    seconds = 0.0
+
+    def __init__(self, environment: Any) -> None:
+        self._environment = environment
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._environment, name)
+
+    def __reduce__(self) -> tuple[type["TimedEnvironment"], tuple[Any]]:
+        return TimedEnvironment, (self._environment,)
 
     def step(self, action: Any) -> Any:
         """The environment's own `step`."""
         start = time.perf_counter()
         result = self._environment.step(action)
-        self._split.environment += time.perf_counter() - start
+        TimedEnvironment.seconds += time.perf_counter() - start
         return result
 
 
@@ -163,43 +165,41 @@ def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell
 
 
 def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
+    # It inherits the variables, but came to numpy by itself: a worker that was not pinned would spoil the model.
+    numerics.verify(job.config.numerics)
     split, reporter = TimeSplit(), Reporter(channel)
-    schedule = make_schedule(job.config.schedule, tables, job.learning_rate, bells, job.host, worker)
-    mine = [actor for actor, host in enumerate(job.host) if host == worker]
+    schedule = make_schedule(job.config.schedule, tables, job.learning_rate, bells, worker)
     with _Threads(job.config) as in_order:
-        actors = {index: _make_actor(job, index, tables, in_order, split) for index in mine}
+        crew = Crew(worker, tables, bells, lambda index: _make_actor(job, index, tables, in_order))
         split.ready, cpu_start = time.perf_counter(), time.process_time()
-        run_actors(actors, tables, schedule, reporter, split)
+        run_actors(crew, tables, schedule, reporter, split)
         split.cpu = time.process_time() - cpu_start
+    split.environment = TimedEnvironment.seconds
     reporter.flush()
     channel.send(Done(split, _peak_memory()))
 
 
-def run_actors(
-    actors: dict[int, NStepActor | EpisodicActor],
-    tables: SharedTables,
-    schedule: Schedule,
-    reporter: Reporter,
-    split: TimeSplit,
-) -> None:
+def run_actors(crew: Crew, tables: SharedTables, schedule: Schedule, reporter: Reporter, split: TimeSplit) -> None:
     """The algorithm: every actor in turn collects a rollout on its snapshot, learns from it, and submits."""
     clock = time.perf_counter
-    for rollout_number in range(tables.shape.rollouts):
-        for index, actor in actors.items():
-            start = clock()
-            schedule.await_snapshot(index, rollout_number)
-            ready = clock()
-            rollout = actor.collect()
-            collected = clock()
-            statistics = actor.learn(rollout, tables.gradients[index])  # type: ignore[arg-type]
-            require_finite(statistics, index, rollout_number, tables)
-            learned = clock()
-            schedule.submit(index, rollout_number, statistics)
-            reporter.add(index, rollout_number, actor.finished_episodes())
-            split.waiting += ready - start
-            split.collecting += collected - ready
-            split.learning += learned - collected
-            split.submitting += clock() - learned
+    start = clock()
+    while (chosen := crew.next()) is not None:
+        index, actor = chosen
+        rollout_number = int(tables.submitted[index])
+        ready = clock()
+        rollout = actor.collect()
+        collected = clock()
+        statistics = actor.learn(rollout, tables.gradients[index])  # type: ignore[arg-type]
+        require_finite(statistics, index, rollout_number, tables)
+        learned = clock()
+        schedule.submit(index, rollout_number, statistics)
+        reporter.add(index, rollout_number, actor.finished_episodes())
+        submitted = clock()
+        split.waiting += ready - start
+        split.collecting += collected - ready
+        split.learning += learned - collected
+        split.submitting += submitted - learned
+        start = submitted
 
 
 def require_finite(statistics: Statistics, actor: int, rollout: int, tables: SharedTables) -> None:
@@ -213,12 +213,10 @@ def require_finite(statistics: Statistics, actor: int, rollout: int, tables: Sha
         )
 
 
-def _make_actor(
-    job: Job, index: int, tables: SharedTables, in_order: Map, split: TimeSplit
-) -> NStepActor | EpisodicActor:
+def _make_actor(job: Job, index: int, tables: SharedTables, in_order: Map) -> NStepActor | EpisodicActor:
     actor = make_actor(job.config, job.algorithm, job.environment, job.seed, index, tables.snapshots[index], in_order)
     if job.timed:
-        actor.collector.environment = TimedEnvironment(actor.collector.environment, split)  # type: ignore[assignment]
+        actor.collector.environment = TimedEnvironment(actor.collector.environment)  # type: ignore[assignment]
     return actor
 
 

@@ -9,17 +9,20 @@ export DVC_NO_ANALYTICS := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
+VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THREADS)) $(if $(SCHEDULE),--schedule $(SCHEDULE)) \
+	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro test test-pipeline lint bench mlflow lock clean
+.PHONY: help setup check repro profile verify proof test test-pipeline lint bench mlflow lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 setup: $(STAMP) ## create .venv and install the locked dependencies and the project
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "make: Python 3.11 or newer is needed; name one with PYTHON=…" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "make: Python 3.11 – 3.13 is needed; name one with PYTHON=…" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement requirements.lock
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
@@ -31,6 +34,18 @@ check: setup ## check params.yaml and this machine, change nothing
 repro: check ## train, evaluate, profile and report: the whole pipeline
 	@# The stages end when this make is gone; the process id tells them which one.
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro
+
+profile: check ## time this machine anew, whatever was measured before, and report it
+	A3C_BENCH_SUPERVISOR=$$PPID dvc repro --force --single-item profile
+	A3C_BENCH_SUPERVISOR=$$PPID dvc repro report
+
+verify: setup ## make the committed results again from nothing and compare (WORKERS= THREADS= SCHEDULE= SEEDS=0,1 ALGORITHMS=)
+	@$(RUN) verify $(VERIFY)
+
+proof: setup ## vary all that must not change the bits, write reports/reproducibility (a quarter of an hour)
+	@command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -qq --yes qemu-user; } \
+		|| echo "make: qemu-user could not be installed: the rows of other CPU models stay open" >&2
+	@$(RUN) proof
 
 test: setup lint ## lint, types and tests
 	$(VENV)/bin/pytest

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from a3c_bench.stats import bootstrap, curve_on_grid, interquartile_mean, recent_means, steps_to_threshold
+from a3c_bench.stats import (
+    bootstrap,
+    bootstrap_difference,
+    curve_on_grid,
+    interquartile_mean,
+    ratio_of_means,
+    recent_means,
+    steps_to_threshold,
+)
 
 
 def test_interquartile_mean_drops_a_quarter_at_either_end():
@@ -55,3 +63,24 @@ def test_curve_on_grid_is_what_had_ended_by_then():
     assert np.isnan(curve[:2]).all()
     assert curve[2:].tolist() == [pytest.approx(mean) for mean in (49.5, 49.5, 50.5, 99.5)]
     assert np.isnan(curve_on_grid(env_steps[:3], returns[:3], np.array([10, 9999]))).all()
+
+
+def test_a_ratio_measured_in_pairs_does_not_see_what_both_share():
+    rng = np.random.default_rng(0)
+    mood = rng.uniform(1, 2, 200)
+    ratio, interval = ratio_of_means(0.9 * mood, mood)
+    assert ratio == pytest.approx(0.9)
+    assert interval.low == pytest.approx(0.9)
+    assert interval.high == pytest.approx(0.9)
+    noisy, interval = ratio_of_means(0.9 * mood, rng.permutation(mood))
+    assert interval.low < noisy < interval.high
+    assert ratio_of_means(mood[:1], mood[:1]) == (1.0, None)
+
+
+def test_the_difference_of_two_samples_and_its_interval():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(3, 1, 400), rng.normal(1, 1, 300)
+    interval = bootstrap_difference(one, other, np.mean)
+    assert interval.low < 2 < interval.high
+    assert interval.high - interval.low < 0.5
+    assert bootstrap_difference(one[:1], other, np.mean) is None

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from a3c_bench import numerics, supervision
-from a3c_bench.config import AlgorithmName, Config, load_config
+from a3c_bench.config import AlgorithmName, Config, ScheduleName, load_config
 from a3c_bench.errors import BadInputError, TrainingError
 
 app = typer.Typer(
@@ -100,6 +100,46 @@ def report() -> None:
     from a3c_bench.stages import report as stage
 
     stage.run(config)
+
+
+@app.command()
+def verify(
+    workers: Annotated[int | None, typer.Option(min=1, help="Train with this many workers.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Train with this many threads.")] = None,
+    schedule: Annotated[ScheduleName | None, typer.Option(help="Train under this schedule.")] = None,
+    seeds: Annotated[str, typer.Option(help="Only these seeds, with commas between them.")] = "",
+    algorithms: Annotated[str, typer.Option(help="Only these algorithms, with commas between them.")] = "",
+) -> None:
+    """Make the committed results again from nothing, in a clone, and compare them with dvc.lock."""
+    require_own_source()
+    config = load_config()
+    from a3c_bench.reproducibility import verify as command
+
+    asked = {"workers": workers, "threads": threads, "schedule": schedule}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    chosen_seeds = [_as_seed(seed) for seed in _listed(seeds)] or config.seeds
+    if not command.run(config, changes, chosen_seeds, _listed(algorithms) or config.algorithms):
+        raise typer.Exit(1)
+
+
+@app.command()
+def proof() -> None:
+    """Train under every condition that must not change the bits, and write the table to reports/reproducibility."""
+    config = checked()
+    from a3c_bench.reproducibility import proof as command
+
+    if not command.run(config):
+        raise typer.Exit(1)
+
+
+def _listed(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _as_seed(value: str) -> int:
+    if not value.isdecimal():
+        raise BadInputError(f"seeds: {value!r} is not allowed: whole numbers with commas between them")
+    return int(value)
 
 
 def main() -> None:

@@ -52,6 +52,39 @@ def bootstrap(values: Doubles, statistic: Statistic) -> Interval | None:
     return Interval(result.confidence_interval.low, result.confidence_interval.high)
 
 
+def bootstrap_difference(values: Doubles, others: Doubles, statistic: Statistic) -> Interval | None:
+    """The 95 % percentile interval of `statistic(values) − statistic(others)`, two independent samples (n,)."""
+    if min(len(values), len(others)) < 2:
+        return None
+    result = stats.bootstrap(
+        (values, others),
+        lambda one, other, axis: statistic(one, axis=axis) - statistic(other, axis=axis),
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=stream(0, Role.BOOTSTRAP),
+    )
+    return Interval(result.confidence_interval.low, result.confidence_interval.high)
+
+
+def ratio_of_means(values: Doubles, others: Doubles) -> tuple[float, Interval | None]:
+    """mean(`values`) ÷ mean(`others`), measured in pairs (n,), and its 95 % percentile interval over the pairs."""
+    ratio = float(np.mean(values) / np.mean(others))
+    if len(values) < 2:
+        return ratio, None
+    result = stats.bootstrap(
+        (values, others),
+        lambda one, other, axis: np.mean(one, axis=axis) / np.mean(other, axis=axis),
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        paired=True,
+        vectorized=True,
+        rng=stream(0, Role.BOOTSTRAP),
+    )
+    return ratio, Interval(result.confidence_interval.low, result.confidence_interval.high)
+
+
 def recent_means(returns: Doubles, window: int = WINDOW) -> Doubles:
     """Mean of the last `window` returns, for every episode from the `window`th on."""
     sums = np.cumsum(np.concatenate(([0.0], returns)))

@@ -38,6 +38,8 @@ BATCH = 1000
 SYSTEM_METRICS_SECONDS = 1.0
 SERVING_LIBRARIES = ("gymnasium", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors")
 
+INPUTS = ("src", "params.yaml", "dvc.yaml", "requirements.lock")
+
 Value = int | float | bool | None
 
 
@@ -67,6 +69,13 @@ def git(*arguments: str) -> str:
 def git_commit() -> str:
     """The commit that is checked out, or `unknown`."""
     return git("rev-parse", "HEAD") or "unknown"
+
+
+def last_commit() -> str:
+    """The last commit that touched the stages' inputs, marked if they have changed since."""
+    commit = git("log", "-1", "--format=%h", "--", *INPUTS)
+    changed = git("status", "--porcelain", "--", *INPUTS)
+    return f"{commit or 'unknown'}{' with uncommitted changes' if changed else ''}"
 
 
 class Tracker:

@@ -54,7 +54,8 @@ def repository(tmp_path_factory):
     repository = Repository(tmp_path_factory.mktemp("repository"))
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in tracked:
-        if not name.startswith("reports/") and name != "dvc.lock" and (ROOT / name).exists():
+        kept = not name.startswith("reports/") or name.startswith("reports/reproducibility/")
+        if kept and name != "dvc.lock" and (ROOT / name).exists():
             (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, repository.folder / name)
     write_params(repository.folder, small_params(nstep={"envs": 8, "total_steps": 60_000}))
@@ -205,3 +206,59 @@ def test_bad_params_under_dvc_write_nothing(repository):
         (repository.folder / "params.yaml").write_text(good)
         repository.run("git", "checkout", "--", ".")
         repository.run("dvc", "checkout")
+
+
+def verify(repository, *options):
+    command = (sys.executable, "-m", "a3c_bench", "verify", *options)
+    variables = {**repository.variables, "PYTHONPATH": str(repository.folder / "src")}
+    return subprocess.run(
+        command, cwd=repository.folder, env=variables, capture_output=True, text=True, check=False, timeout=600
+    )
+
+
+def planted(repository, path, before, after, message):
+    """Commit a change of the code, without new results."""
+    file = repository.folder / path
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+    repository.commit(message)
+
+
+def test_verify_reproduces_the_committed_results_with_other_workers(repository):
+    result = verify(repository, "--workers", "3", "--threads", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "reproduced 14 of 14" in result.stdout
+    assert repository.run("git", "status", "--porcelain") == ""
+
+
+def test_verify_names_the_tensor_whose_bit_was_flipped_after_training(repository):
+    path, before = "src/a3c_bench/stages/train.py", "        model = save("
+    flip = '        layout.tensors(outcome.parameters)["actor.bias"].view(np.uint32)[-1] ^= 1\n'
+    planted(repository, path, before, flip + before, "flip a bit of the model")
+    try:
+        result = verify(repository, "--algorithms", "nstep")
+    finally:
+        repository.run("git", "revert", "--no-edit", "HEAD")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "first difference: models/nstep/seed-0.safetensors" in result.stdout
+    assert "first differing tensor: tensor actor.bias of the model file" in result.stdout
+    assert "reproduced 6 of 7" in result.stdout or "reproduced 5 of 7" in result.stdout
+    assert "inputs that differ from those in dvc.lock:\n  src/a3c_bench/stages/train.py: " in result.stdout
+
+
+def test_verify_names_the_turn_and_tensor_after_a_bit_was_flipped_before_training(repository):
+    path, before = "src/a3c_bench/parallel/pool.py", "        self.tables.snapshots[:] = self.tables.model\n"
+    flip = "        self.tables.model.view(np.uint32)[0] ^= 1\n"
+    planted(repository, path, before, flip + before, "flip a bit of version 0")
+    try:
+        result = verify(repository, "--algorithms", "episodic")
+    finally:
+        repository.run("git", "revert", "--no-edit", "HEAD")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "first differing tensor: tensor hidden.0.weight after turn 28 (digest 1 of 20)" in result.stdout
+
+
+def test_verify_refuses_what_has_no_results(repository):
+    result = verify(repository, "--seeds", "7")
+    assert result.returncode == 2
+    assert result.stderr == "a3c-bench: seeds: 7 has no results in this repository; allowed: 0\n"

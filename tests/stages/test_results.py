@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -9,7 +10,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import small_config, small_params, write_params
+from conftest import ROOT, small_config, small_params, write_params
 from safetensors.numpy import load_file, save_file
 
 from a3c_bench.errors import BadInputError
@@ -22,6 +23,12 @@ from a3c_bench.stages.files import csv_bytes, json_bytes, model_path, sha256, tr
 def untracked(workspace, monkeypatch):
     for stage in (train, evaluate, profile, report):
         monkeypatch.setattr(stage, "Tracker", MagicMock())
+
+
+@pytest.fixture
+def proof(workspace):
+    """The proof's tables, which the report shows."""
+    shutil.copytree(ROOT / "reports" / "reproducibility", workspace / "reports" / "reproducibility")
 
 
 def results(folder):
@@ -111,7 +118,7 @@ def whole_pipeline(config):
     report.run(config)
 
 
-def test_profile_and_report(workspace, monkeypatch):
+def test_profile_and_report(workspace, proof, monkeypatch):
     config = small_config(seeds=[0, 3], workers=3)
     write_params(workspace, small_params(seeds=[0, 3], workers=3))
     whole_pipeline(config)
@@ -145,7 +152,7 @@ def test_profile_and_report(workspace, monkeypatch):
     assert results(workspace) == first, "the same data must give the same bytes"
 
 
-def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspace):
+def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspace, proof):
     config = small_config(algorithms=["nstep"])
     train.run(config, "nstep", 5)
     evaluate.run(config, "nstep", 5)

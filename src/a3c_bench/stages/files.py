@@ -19,6 +19,11 @@ from a3c_bench.errors import BadInputError
 REPORTS = Path("reports")
 MACHINE = REPORTS / "machine" / "machine.json"
 PROFILE = REPORTS / "profile"
+PROOF = REPORTS / "reproducibility" / "proof.csv"
+PROOF_ABOUT = REPORTS / "reproducibility" / "about.json"
+SCHEDULE_RUNS = REPORTS / "reproducibility" / "schedule-runs.csv"
+PRICE = REPORTS / "reproducibility" / "price.csv"
+SCHEDULES = REPORTS / "reproducibility" / "schedules.csv"
 
 
 def model_path(algorithm: AlgorithmName, seed: int) -> Path:

@@ -58,6 +58,8 @@ class Sample:
     """Of the largest worker."""
     split: dict[str, float]
     """Share of the workers' time by `SPLIT`; empty unless the repeat was instrumented."""
+    waiting_per_turn: float | None = None
+    """Seconds that workers waited for a snapshot, per turn."""
 
     @property
     def rate(self) -> float:
@@ -164,6 +166,7 @@ def as_sample(outcome: pool.Outcome, instrumented: bool) -> Sample:
         cpu_utilisation=sum(split.cpu for split in outcome.splits) / (busy * cores()),
         peak_memory_mib=max(outcome.peak_memory_bytes) / 2**20,
         split=_shares(outcome) if instrumented else {},
+        waiting_per_turn=sum(split.waiting for split in outcome.splits) / len(outcome.turns),
     )
 
 
@@ -224,6 +227,7 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
     interval, speedup = bootstrap(rates, np.median), bootstrap(rates / base, np.median)
     low, high = np.quantile(rates, [0.25, 0.75])
     split = instrumented.split if instrumented else {}
+    waits = [sample.waiting_per_turn for sample in samples if sample.waiting_per_turn is not None]
     return {
         **point._asdict(),
         "oversubscribed": int(workers * point.threads > cores()),
@@ -239,6 +243,7 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
         "times_textbook": float(np.median(rates / textbook)),
         "cpu_utilisation": float(np.median([sample.cpu_utilisation for sample in samples])),
         "peak_memory_mib": float(np.max([sample.peak_memory_mib for sample in samples])),
+        "waiting_per_turn_microseconds": float(np.median(waits)) * 1e6 if waits else None,
         **{f"share_{name}": split.get(name) for name in SPLIT},
     }
 

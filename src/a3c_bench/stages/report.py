@@ -12,8 +12,12 @@ from a3c_bench.agent.environments import describe
 from a3c_bench.config import AlgorithmName, Config
 from a3c_bench.stages.files import (
     MACHINE,
+    PRICE,
     PROFILE,
+    PROOF,
+    PROOF_ABOUT,
     REPORTS,
+    SCHEDULES,
     csv_bytes,
     evaluate_folder,
     json_bytes,
@@ -23,12 +27,11 @@ from a3c_bench.stages.files import (
     write_all,
 )
 from a3c_bench.stats import bootstrap, curve_on_grid, interquartile_mean
-from a3c_bench.tracking import Tracker, git
+from a3c_bench.tracking import Tracker, last_commit
 
 GRID_POINTS = 200
 FIGURES = REPORTS / "figures"
 HEADLINE = ("greedy_iqm", "greedy_iqm_low", "greedy_iqm_high", "sampled_iqm", "seeds_solved", "steps_to_threshold")
-INPUTS = ("src", "params.yaml", "dvc.yaml", "requirements.lock")
 Metrics = dict[str, dict[str, float | int | None]]
 
 
@@ -64,6 +67,10 @@ def run(config: Config) -> None:
             "metrics": metrics,
             "points": points,
             "machine": machine,
+            "proof": read_csv(PROOF),
+            "proof_about": read_json(PROOF_ABOUT),
+            "price": read_csv(PRICE),
+            "schedules": read_csv(SCHEDULES),
             "titles": titles,
             "svg": {name: inline_svg(content) for name, content in drawn.items() if name.endswith(".svg")},
             "params": flat_params(config),
@@ -211,13 +218,6 @@ def flat_params(config: Config) -> dict[str, str]:
     return {
         str(key): ", ".join(map(str, value)) if isinstance(value, tuple) else str(value) for key, value in flat.items()
     }
-
-
-def last_commit() -> str:
-    """The last commit that touched the stages' inputs, marked if they have changed since."""
-    commit = git("log", "-1", "--format=%h", "--", *INPUTS)
-    changed = git("status", "--porcelain", "--", *INPUTS)
-    return f"{commit or 'unknown'}{' with uncommitted changes' if changed else ''}"
 
 
 def inline_svg(content: bytes) -> str:

@@ -1,0 +1,68 @@
+"""The rows of the proof: everything that is varied, one thing at a time.
+
+After Nagarajan, Warnell and Stone, "Deterministic Implementations for Reproducibility in Deep Reinforcement Learning",
+2018, who release one source of nondeterminism at a time and measure what it does.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from a3c_bench.config import AlgorithmName
+
+WORKERS = (1, 2, 3, 4, 7)
+THREADS = (2, 4)
+CPU_MODELS = ("Haswell", "Skylake-Client-noTSX-IBRS", "EPYC-Rome")
+THREE_BLOCKS: Mapping[str, Any] = {"envs": 128, "rollout_steps": 20}
+"""A rollout of 2560 rows: three blocks for the threads to share."""
+LARGE = "rollouts of three blocks"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One row: what is done to a run that is otherwise the reference."""
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Params, by section."""
+    promised: bool = True
+    """The design promises the reference's bits; the others are there as contrast."""
+    rounds: int = 100
+    """Rollouts of every actor."""
+    reference: str = "reference"
+    """The row whose bits and rate this one is compared with."""
+    trial: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `Trial`."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    loaded: bool = False
+    """Two busy loops per core run beside it."""
+    elsewhere: bool = False
+    """In another folder, as another user."""
+    cpu_model: str | None = None
+    """Emulated."""
+    measured: bool = True
+    """False: the product has nothing yet that this row could measure."""
+
+
+def conditions(algorithm: AlgorithmName) -> Iterator[Condition]:
+    """The rows of one algorithm, in the order of the table; the first is the reference."""
+    yield Condition("reference")
+    yield Condition("repeated")
+    yield from (Condition(f"workers {count}", {"workers": count}) for count in WORKERS)
+    yield from (Condition(f"threads {count}", {"threads": count}) for count in THREADS)
+    if algorithm == "nstep":
+        for count in (1, *THREADS):
+            changes = {"nstep": THREE_BLOCKS, "threads": count}
+            yield Condition(f"threads {count}, {LARGE}", changes, rounds=20, reference=f"threads 1, {LARGE}")
+    yield Condition("two busy loops per core beside it", loaded=True)
+    yield Condition("workers delayed at random", trial={"delayed": True})
+    yield Condition("one worker slowed down: its actors move", trial={"slow": 0})
+    yield Condition("pinned to one core", trial={"one_core": True})
+    yield from (Condition(f"start method {name}", trial={"start_method": name}) for name in ("spawn", "fork"))
+    yield from (Condition(f"PYTHONHASHSEED={seed}", variables={"PYTHONHASHSEED": seed}) for seed in ("0", "12345"))
+    yield Condition("PYTHONMALLOC=malloc", variables={"PYTHONMALLOC": "malloc"})
+    yield Condition("another folder and user", elsewhere=True)
+    yield Condition("resumed after being killed", measured=False)
+    yield from (Condition(f"emulated CPU: {model}", cpu_model=model) for model in CPU_MODELS)
+    yield Condition("hogwild", {"schedule": "hogwild"}, promised=False)
+    yield Condition("numerics: native", {"numerics": "native"}, promised=False)

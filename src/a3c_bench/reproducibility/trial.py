@@ -1,0 +1,130 @@
+"""One training run in a fresh process, under a condition that must not change its result.
+
+`python -m a3c_bench.reproducibility.trial` reads a `Trial` as JSON from its standard input and prints a `Result`. What
+disturbs a run is done from here, outside the code that trains: that code has no switch for it.
+"""
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from a3c_bench import numerics
+from a3c_bench.config import AlgorithmName, Config, parse_config
+
+if TYPE_CHECKING:
+    from a3c_bench.agent.environments import EnvironmentInfo
+    from a3c_bench.parallel.pool import Outcome
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What to train, and how the run is disturbed."""
+
+    params: dict[str, Any]
+    algorithm: AlgorithmName
+    seed: int = 0
+    start_method: str = "forkserver"
+    executable: str | None = None
+    """The program that new processes run in place of this Python."""
+    delayed: bool = False
+    """Hold up gradients at random before they are handed in."""
+    slow: int | None = None
+    """The worker that is held up at every gradient."""
+    one_core: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave."""
+
+    sha256: str
+    """Of the model, the turns, the learning curve, the digests and the evaluation."""
+    env_steps: int
+    env_steps_per_second: float
+    ready_order: list[int]
+    """The turns in the order in which their gradients became ready."""
+    training_return: float
+    """Mean of the last training episodes."""
+    greedy_return: float
+    sampled_return: float
+
+
+def main() -> None:
+    """Run the trial."""
+    trial = Trial(**json.load(sys.stdin))
+    config = parse_config(trial.params)
+    numerics.pin(config.numerics)
+    if trial.one_core:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if trial.executable:
+        multiprocessing.set_executable(trial.executable)
+    print(json.dumps(asdict(run(config, trial))))
+
+
+def run(config: Config, trial: Trial) -> Result:
+    """Train and evaluate."""
+    from a3c_bench.agent.environments import describe
+    from a3c_bench.parallel import pool
+    from a3c_bench.reproducibility import disturbance
+    from a3c_bench.stages.profile import as_sample
+
+    environment = describe(config.env)
+    numerics.verify(config.numerics)
+    if trial.start_method != "forkserver":
+        pool._context = functools.partial(multiprocessing.get_context, trial.start_method)  # type: ignore[assignment]
+    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
+        pool.run_worker = functools.partial(  # type: ignore[attr-defined]
+            disturbance.run_worker, folder=folder, delayed=trial.delayed, slow=trial.slow
+        )
+        outcome = pool.train(config, trial.algorithm, trial.seed, environment=environment)
+        order = disturbance.ready_order(Path(folder), config.algorithm(trial.algorithm).actors)
+    evaluations = _evaluate(config, trial, environment, outcome)
+    returns = outcome.episodes["return"]
+    return Result(
+        sha256=fingerprint(outcome, evaluations),
+        env_steps=outcome.env_steps,
+        env_steps_per_second=as_sample(outcome, False).rate,
+        ready_order=order,
+        training_return=float(returns[-100:].mean()) if len(returns) else 0.0,
+        greedy_return=float(evaluations[0].mean()),
+        sampled_return=float(evaluations[1].mean()),
+    )
+
+
+def fingerprint(outcome: "Outcome", evaluations: list[Any]) -> str:
+    """A hash of everything that a result file is made of."""
+    import numpy as np
+    from numpy.lib.recfunctions import repack_fields
+
+    names = [name for name in outcome.turns.dtype.names or () if name != "time"]
+    arrays = [
+        outcome.parameters,
+        repack_fields(outcome.turns[names]),
+        outcome.episodes,
+        outcome.episode_env_steps,
+        *outcome.digests.values(),
+        *evaluations,
+    ]
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _evaluate(config: Config, trial: Trial, environment: "EnvironmentInfo", outcome: "Outcome") -> list[Any]:
+    from a3c_bench.agent.evaluation import evaluate, policy
+
+    logits = policy(config.algorithm(trial.algorithm), environment, outcome.parameters)
+    episodes = config.evaluate.episodes
+    return [evaluate(logits, environment, episodes, trial.seed, sampled).returns for sampled in (False, True)]
+
+
+if __name__ == "__main__":
+    main()

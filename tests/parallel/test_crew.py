@@ -1,0 +1,75 @@
+"""Actors move to the worker that has less to do, and compute the same there."""
+
+import functools
+import pickle
+
+import numpy as np
+import pytest
+from conftest import small_config
+
+from a3c_bench.agent.actor import initial_parameters, make_actor, make_layout
+from a3c_bench.agent.environments import describe
+from a3c_bench.parallel import pool
+from a3c_bench.parallel.worker import Job
+from a3c_bench.reproducibility import disturbance
+
+ALGORITHMS = ("nstep", "episodic")
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """Trains with one of the workers held up; gives the model, and who hosts each actor in the end."""
+
+    def run(config, algorithm, slow=None):
+        disturbed = functools.partial(disturbance.run_worker, folder=str(tmp_path), slow=slow)
+        monkeypatch.setattr(pool, "run_worker", disturbed)
+        with pool.Pool(Job(config, algorithm, 0, describe(config.env), False)) as running:
+            running.run(lambda *_: None)
+            return running.outcome().parameters, running.tables.host.tolist()
+
+    return run
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("schedule", ["ordered", "hogwild"])
+def test_actors_leave_a_slow_worker(algorithm, schedule, train):
+    config = small_config(workers=2, schedule=schedule)
+    _, hosts = train(config, algorithm, slow=0)
+    actors = config.algorithm(algorithm).actors
+    assert hosts.count(0) < actors // 2
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_actors_that_moved_compute_the_same_bits(algorithm, train):
+    alone, _ = train(small_config(workers=1), algorithm)
+    for slow in (0, 1):
+        moved, hosts = train(small_config(workers=2), algorithm, slow=slow)
+        assert hosts != [index % 2 for index in range(len(hosts))]
+        assert np.array_equal(moved, alone)
+
+
+def test_an_environment_that_cannot_be_pickled_stays_where_it_is(train):
+    config = small_config(env="Acrobot-v1", workers=2, nstep={"total_steps": 2_000})
+    alone, _ = train(small_config(env="Acrobot-v1", workers=1, nstep={"total_steps": 2_000}), "nstep")
+    parameters, hosts = train(config, "nstep", slow=0)
+    assert hosts == [index % 2 for index in range(8)]
+    assert np.array_equal(parameters, alone)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_restored_actor_goes_on_where_the_other_was(algorithm):
+    config, environment = small_config(), describe("CartPole-v1")
+    layout = make_layout(config.algorithm(algorithm), environment)
+    parameters = initial_parameters(config.algorithm(algorithm), layout, 0)
+    one, other = (make_actor(config, algorithm, environment, 0, index, parameters) for index in (0, 1))
+    for _ in range(7):
+        one.collect()
+        one.finished_episodes()
+    other.collector.restore(pickle.loads(pickle.dumps(one.collector.state())))
+    for _ in range(7):
+        gradients = []
+        for actor in (one, other):
+            gradients.append(np.empty(layout.size, np.float32))
+            actor.learn(actor.collect(), gradients[-1])
+        assert np.array_equal(*gradients)
+        assert np.array_equal(one.finished_episodes(), other.finished_episodes())

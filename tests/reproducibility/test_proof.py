@@ -1,0 +1,128 @@
+"""The proof's rows, its arithmetic, and trials that are really disturbed."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from conftest import small_config
+
+from a3c_bench.reproducibility import contrast, proof
+from a3c_bench.reproducibility.conditions import CPU_MODELS, Condition, conditions
+from a3c_bench.reproducibility.launch import EMULATOR, Launcher
+from a3c_bench.reproducibility.trial import Result
+
+ALGORITHMS = ("nstep", "episodic")
+
+
+def result(sha256="a", rate=100.0, order=(0, 1, 2, 3), greedy=500.0):
+    return Result(sha256, 1000, rate, list(order), 400.0, greedy, 450.0)
+
+
+def condition(algorithm, name):
+    return next(condition for condition in conditions(algorithm) if condition.name == name)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_rows_are_distinct_and_each_has_its_reference(algorithm):
+    names = [condition.name for condition in conditions(algorithm)]
+    assert len(set(names)) == len(names) >= 20
+    assert {condition.reference for condition in conditions(algorithm)} <= set(names)
+    assert sum(condition.cpu_model in CPU_MODELS for condition in conditions(algorithm)) == 3
+    assert {condition.name for condition in conditions(algorithm) if not condition.promised} == {
+        "hogwild",
+        "numerics: native",
+    }
+
+
+def test_emulated_rows_train_for_at_least_80_rounds(tmp_path):
+    launcher = Launcher(tmp_path)
+    for algorithm in ALGORITHMS:
+        for row in conditions(algorithm):
+            if row.cpu_model:
+                trial = proof.make_trial(small_config(), proof.Row(algorithm, row), launcher)
+                assert trial.executable.endswith(row.cpu_model)
+                assert trial.params["episodic"]["episodes"] >= 80
+                nstep = trial.params["nstep"]
+                assert nstep["total_steps"] >= 80 * nstep["actors"] * nstep["envs"] * nstep["rollout_steps"]
+
+
+def test_a_row_is_the_same_only_if_every_run_is():
+    rows = [
+        proof.Row("nstep", Condition("reference"), results=[result(), result(rate=200.0)]),
+        proof.Row("nstep", Condition("good"), results=[result(rate=50.0), result(rate=50.0, order=(1, 0, 2, 3))]),
+        proof.Row("nstep", Condition("bad"), results=[result(), result("b")]),
+        proof.Row("nstep", Condition("open", measured=False)),
+    ]
+    reference, good, bad, unmeasured = (proof.summarise(row, rows) for row in rows)
+    assert [row["same"] for row in (reference, good, bad, unmeasured)] == ["yes", "yes", "no", None]
+    assert good["relative_rate"] == np.median([50 / 100, 50 / 200])
+    assert good["reordered"] == 0.5
+    assert bad["note"] == "2 different results in 2 runs"
+    assert unmeasured["runs"] == 0
+
+
+def test_schedules_are_alike_when_the_interval_of_their_difference_holds_zero():
+    config = small_config(seeds=[0, 1, 2, 3, 4])
+    noise = [0.0, 3.0, -3.0, 5.0, -5.0]
+    for shift, alike in ((0.0, "yes"), (50.0, "no")):
+        runs = {
+            ("nstep", schedule, seed): result(greedy=400.0 + noise[seed] + (shift if schedule == "hogwild" else 0))
+            for schedule in contrast.SCHEDULE_NAMES
+            for seed in config.seeds
+        }
+        row = contrast.compare("nstep", config, runs)[0]
+        assert row["measure"] == "greedy_return"
+        assert row["alike"] == alike
+        assert row["difference"] == pytest.approx(shift)
+        assert row["difference_low"] <= shift <= row["difference_high"]
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory):
+    return Launcher(tmp_path_factory.mktemp("launcher"))
+
+
+def run(launcher, algorithm, row):
+    trial = proof.make_trial(small_config(), proof.Row(algorithm, row), launcher)
+    trial.params["nstep"]["total_steps"] = min(trial.params["nstep"]["total_steps"], 3 * 8 * 128 * 20)
+    return launcher.run(row, trial)
+
+
+@pytest.fixture(scope="module", params=ALGORITHMS)
+def reference(request, launcher):
+    return request.param, run(launcher, request.param, condition(request.param, "reference"))
+
+
+@pytest.mark.parametrize("name", ["workers 3", "pinned to one core", "start method spawn", "another folder and user"])
+def test_a_disturbed_trial_has_the_same_bits(launcher, reference, name):
+    algorithm, expected = reference
+    assert run(launcher, algorithm, condition(algorithm, name)).sha256 == expected.sha256
+
+
+def test_delays_change_the_order_in_which_gradients_become_ready_and_nothing_else(launcher, reference):
+    algorithm, expected = reference
+    delayed = run(launcher, algorithm, condition(algorithm, "workers delayed at random"))
+    assert sorted(delayed.ready_order) == sorted(expected.ready_order) == list(range(len(expected.ready_order)))
+    assert delayed.ready_order != expected.ready_order
+    assert delayed.sha256 == expected.sha256
+
+
+def test_another_seed_gives_another_fingerprint(launcher, reference):
+    algorithm, expected = reference
+    trial = proof.make_trial(small_config(), proof.Row(algorithm, Condition("seed")), launcher)
+    other = launcher.run(Condition("seed"), dataclasses.replace(trial, seed=1))
+    assert other.sha256 != expected.sha256
+
+
+@pytest.mark.skipif(not shutil.which(EMULATOR), reason=f"{EMULATOR} is not installed")
+def test_an_emulated_cpu_is_not_this_one(launcher):
+    row = condition("episodic", f"emulated CPU: {CPU_MODELS[0]}")
+    assert launcher.obstacle(row) is None
+    assert launcher.note(row) == "numpy detects X86_V3"
+
+
+def test_what_cannot_be_measured_says_why(launcher, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert launcher.obstacle(condition("nstep", "emulated CPU: Haswell")) == f"{EMULATOR} is not installed"
+    assert launcher.obstacle(condition("nstep", "resumed after being killed")) == "not built yet"

@@ -14,6 +14,8 @@ from conftest import ROOT, small_config, small_params, write_params
 from safetensors.numpy import load_file, save_file
 
 from a3c_bench.errors import BadInputError
+from a3c_bench.reproducibility.price import COLUMNS as PRICE_COLUMNS
+from a3c_bench.reproducibility.proof import COLUMNS
 from a3c_bench.stages import evaluate, profile, report, train
 from a3c_bench.stages import machine as machine_stage
 from a3c_bench.stages.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
@@ -186,3 +188,27 @@ def test_all_files_are_written_or_none(tmp_path):
     write_all({good: b"1"})
     assert good.read_bytes() == b"1"
     assert stat.S_IMODE(good.stat().st_mode) & stat.S_IRUSR
+
+
+def test_the_report_shows_the_proof(workspace, proof):
+    config = small_config()
+    header = ",".join(COLUMNS)
+    rows = [
+        "nstep,reference,yes,yes,abcdefabcdef00,3,100,0.5,1000.0,1.0,",
+        "nstep,workers 3,yes,no,bbcdefabcdef00,3,100,0.5,900.0,0.9,",
+        "nstep,resumed after being killed,yes,,,0,100,,,,not built yet",
+        "nstep,hogwild,no,no,cbcdefabcdef00,3,100,1.0,1100.0,1.1,3 different results in 3 runs",
+    ]
+    folder = workspace / "reports" / "reproducibility"
+    (folder / "proof.csv").write_text("\n".join([header, *rows]) + "\n")
+    (folder / "about.json").write_text('{"commit": "1234567", "cores": 2, "cpu": "a CPU"}')
+    (folder / "price.csv").write_text(",".join(PRICE_COLUMNS) + "\nnstep,4,8,150,90.0,100.0,0.9,0.8,0.95\n")
+    whole_pipeline(config)
+    page, summary = (Path(f"reports/{name}").read_text() for name in ("index.html", "README.md"))
+    assert "- nstep: the same bits under 1 of 2 conditions" in summary
+    assert "under `hogwild`, 3 different results in 3 runs." in summary
+    assert page.count("<td>nstep</td><td>workers 3</td><td>no</td>") == 1
+    assert "<td>resumed after being killed</td><td>open</td>" in page
+    assert "<td>no (contrast)</td>" in page
+    assert "0.900 [0.800, 0.950]" in page
+    assert "1234567" in page

@@ -44,6 +44,7 @@ def run(config: Config) -> None:
         episodes = evaluation_table(config)
         points = read_csv(PROFILE / "points.csv")
         machine = read_json(MACHINE)
+        proof = read_csv(PROOF)
         metrics = summarise(config, episodes)
         titles = findings(config, metrics, points)
         drawn = figures.render_all(
@@ -67,7 +68,8 @@ def run(config: Config) -> None:
             "metrics": metrics,
             "points": points,
             "machine": machine,
-            "proof": read_csv(PROOF),
+            "proof": proof,
+            "proof_summary": proof_summary(proof),
             "proof_about": read_json(PROOF_ABOUT),
             "price": read_csv(PRICE),
             "schedules": read_csv(SCHEDULES),
@@ -210,6 +212,23 @@ def _largest_share(row: "pd.Series[Any]") -> str:
     shares = {label: float(row[column]) for column, label in figures.SPLIT_NAMES.items()}
     largest = max(shares, key=lambda label: shares[label])
     return f"{largest} ({shares[largest]:.0%})"
+
+
+def proof_summary(proof: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per algorithm of the proof: promised conditions that were measured, those that kept the bits, and hogwild's."""
+    summary = []
+    for algorithm, rows in proof.groupby("algorithm"):
+        promised = rows[(rows["promised"] == "yes") & (rows["runs"] > 0)]
+        hogwild = rows.loc[rows["condition"] == "hogwild", "note"].dropna()
+        summary.append(
+            {
+                "algorithm": algorithm,
+                "kept": int((promised["same"] == "yes").sum()),
+                "measured": len(promised),
+                "hogwild": hogwild.iloc[0] if len(hogwild) else "",
+            }
+        )
+    return summary
 
 
 def flat_params(config: Config) -> dict[str, str]:

@@ -207,8 +207,8 @@ def test_the_report_shows_the_proof(workspace, proof):
     page, summary = (Path(f"reports/{name}").read_text() for name in ("index.html", "README.md"))
     assert "- nstep: the same bits under 1 of 2 conditions" in summary
     assert "under `hogwild`, 3 different results in 3 runs." in summary
-    assert page.count("<td>nstep</td><td>workers 3</td><td>no</td>") == 1
-    assert "<td>resumed after being killed</td><td>open</td>" in page
+    assert page.count('<td>nstep</td><td class="left">workers 3</td><td>no</td>') == 1
+    assert '<td class="left">resumed after being killed</td><td>open</td>' in page
     assert "<td>no (contrast)</td>" in page
     assert "0.900 [0.800, 0.950]" in page
     assert "1234567" in page

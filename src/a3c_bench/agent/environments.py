@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
+from gymnasium.utils import EzPickle
 from gymnasium.vector import VectorEnv
 
 from a3c_bench.errors import BadInputError
@@ -67,3 +68,8 @@ def make_single(name: str) -> gymnasium.Env[Any, Any]:
 def as_float32(observation: object) -> np.ndarray[Any, np.dtype[np.float32]]:
     """An observation as the network takes it: a copy, since an environment may use its own array again."""
     return np.array(observation, dtype=np.float32)
+
+
+def pickling_keeps_state(environment: Any) -> bool:
+    """False for an environment that pickles how it was made, not where it is (Gymnasium's `EzPickle`)."""
+    return not isinstance(environment.unwrapped, EzPickle)

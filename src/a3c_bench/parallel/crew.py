@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from a3c_bench.agent.actor import EpisodicActor, NStepActor
+from a3c_bench.agent.environments import pickling_keeps_state
 from a3c_bench.machine import cores
 from a3c_bench.parallel.shared import PARCEL_BYTES, Bell, SharedTables
 
 AnyActor = NStepActor | EpisodicActor
-UNPICKLABLE = (pickle.PicklingError, AttributeError, TypeError)
-"""What pickle raises for an environment that cannot travel: its actors stay where they are."""
 
 
 class Crew:
@@ -32,6 +31,7 @@ class Crew:
         self._actors = {int(index): make(int(index)) for index in np.flatnonzero(tables.host == worker)}
         self._here = set(self._actors)
         self._can_travel = len(bells) > 1 and self._pack(min(self._here))
+        """Where environments cannot be pickled, or not with their state, actors stay where they are."""
 
     def next(self) -> tuple[int, AnyActor] | None:
         """The ready actor whose turn comes first; waits for one, and returns None when all turns are taken."""
@@ -74,9 +74,12 @@ class Crew:
             self._bells[worker].ring()
 
     def _pack(self, index: int) -> bool:
+        collector = self._actors[index].collector
+        if not pickling_keeps_state(collector.environment):
+            return False
         try:
-            parcel = pickle.dumps(self._actors[index].collector.state(), pickle.HIGHEST_PROTOCOL)
-        except UNPICKLABLE:
+            parcel = pickle.dumps(collector.state(), pickle.HIGHEST_PROTOCOL)
+        except Exception:  # an environment's own code may raise anything
             return False
         if len(parcel) > PARCEL_BYTES:
             return False

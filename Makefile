@@ -42,7 +42,7 @@ profile: check ## time this machine anew, whatever was measured before, and repo
 verify: setup ## make the committed results again from nothing and compare (WORKERS= THREADS= SCHEDULE= SEEDS=0,1 ALGORITHMS=)
 	@$(RUN) verify $(VERIFY)
 
-proof: setup ## vary all that must not change the bits, write reports/reproducibility (a quarter of an hour)
+proof: setup ## vary all that must not change the bits, write reports/reproducibility (about 20 minutes)
 	@command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -qq --yes qemu-user; } \
 		|| echo "make: qemu-user could not be installed: the rows of other CPU models stay open" >&2
 	@$(RUN) proof

@@ -1,11 +1,8 @@
 """The promise: under `ordered`, workers change speed and nothing else."""
 
-import hashlib
-
 import numpy as np
 import pytest
 from conftest import small_config
-from numpy.lib.recfunctions import repack_fields
 
 from a3c_bench.agent.actor import initial_parameters, make_actor, make_layout
 from a3c_bench.agent.environments import describe
@@ -13,18 +10,13 @@ from a3c_bench.agent.optimizer import Adam
 from a3c_bench.parallel import pool
 from a3c_bench.parallel.shared import TURN
 from a3c_bench.parallel.worker import Job
+from a3c_bench.reproducibility import trial
 
 ALGORITHMS = ("nstep", "episodic")
-RESULT_FIELDS = [name for name in TURN.names if name != "time"]
 
 
 def fingerprint(outcome):
-    """A hash of everything that a result file is made of."""
-    digest = hashlib.sha256(outcome.parameters.tobytes())
-    turns = repack_fields(outcome.turns[RESULT_FIELDS])
-    for array in (turns, outcome.episodes, outcome.episode_env_steps, *outcome.digests.values()):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return trial.fingerprint(outcome, evaluations=[])
 
 
 @pytest.fixture(scope="module", params=ALGORITHMS)

@@ -15,6 +15,11 @@ from a3c_bench.agent.rollout import EpisodicRollout
 CARTPOLE = describe("CartPole-v1")
 
 
+def make_actor(config, algorithm, seed, parameters):
+    workspace = actors.Workspace(config.nstep, CARTPOLE)
+    return actors.make_actor(config, algorithm, CARTPOLE, seed, 0, parameters, workspace)
+
+
 def as_torch(layout, flat):
     return {name: torch.tensor(tensor, requires_grad=True) for name, tensor in layout.tensors(flat).items()}
 
@@ -56,7 +61,7 @@ def test_nstep_gradient_is_that_of_automatic_differentiation(hidden, entropy_wei
     )
     layout = actors.make_layout(config.nstep, CARTPOLE)
     flat = actors.initial_parameters(config.nstep, layout, 3)
-    actor = actors.make_actor(config, "nstep", CARTPOLE, 3, 0, flat)
+    actor = make_actor(config, "nstep", 3, flat)
     rollout = actor.collect()
     assert not rollout.counted.all(), "the rollout should contain resets"
     seen = {}
@@ -79,13 +84,13 @@ def test_a_rollout_learned_in_blocks_has_the_same_gradient(monkeypatch):
     config = small_config()
     layout = actors.make_layout(config.nstep, CARTPOLE)
     flat = actors.initial_parameters(config.nstep, layout, 0)
-    actor = actors.make_actor(config, "nstep", CARTPOLE, 0, 0, flat)
+    actor = make_actor(config, "nstep", 0, flat)
     rollout = actor.collect()
     whole, blocks = np.empty(layout.size, np.float32), np.empty(layout.size, np.float32)
     actor.learn(rollout, whole)
     monkeypatch.setattr(actors, "BLOCK_ROWS", 7)
-    assert len(actors.row_blocks(rollout)) == 3
-    actor.learn(rollout, blocks)
+    assert len(actors.row_blocks(layout, rollout.actions.size)) == 3
+    make_actor(config, "nstep", 0, flat).learn(rollout, blocks)
     assert_close(blocks, whole)
 
 
@@ -124,14 +129,14 @@ def test_episodic_gives_the_oracles_gradient(length, terminated):
     model = oracle_model(layout, flat)
     assert list(dict(model.named_parameters())) == list(layout.shapes)
     gradient = np.empty(layout.size, np.float32)
-    actors.make_actor(config, "episodic", CARTPOLE, 5, 0, flat).learn(rollout, gradient)
+    make_actor(config, "episodic", 5, flat).learn(rollout, gradient)
     assert_close(gradient, oracle_gradient(model, rollout))
 
 
 def test_termination_and_truncation_differ_in_episodic():
     config = small_config()
     layout = actors.make_layout(config.episodic, CARTPOLE)
-    actor = actors.make_actor(config, "episodic", CARTPOLE, 0, 0, actors.initial_parameters(config.episodic, layout, 0))
+    actor = make_actor(config, "episodic", 0, actors.initial_parameters(config.episodic, layout, 0))
     rollout = actor.collect()
     cut = EpisodicRollout(rollout.observations, rollout.actions, rollout.rewards, terminated=False)
     assert actor._rewards(rollout)[-1] == -10
@@ -141,7 +146,7 @@ def test_termination_and_truncation_differ_in_episodic():
 def test_episodic_can_learn_from_the_environments_own_rewards():
     config = small_config(episodic={"reward": "env"})
     layout = actors.make_layout(config.episodic, CARTPOLE)
-    actor = actors.make_actor(config, "episodic", CARTPOLE, 0, 0, actors.initial_parameters(config.episodic, layout, 0))
+    actor = make_actor(config, "episodic", 0, actors.initial_parameters(config.episodic, layout, 0))
     rollout = actor.collect()
     assert actor._rewards(rollout).tolist() == [1.0] * rollout.env_steps
 
@@ -151,9 +156,9 @@ def test_a_whole_episode_acts_as_the_oracle_would():
     config = small_config()
     layout = actors.make_layout(config.episodic, CARTPOLE)
     flat = actors.initial_parameters(config.episodic, layout, 0)
-    actor = actors.make_actor(config, "episodic", CARTPOLE, 0, 0, flat)
+    actor = make_actor(config, "episodic", 0, flat)
     observations = actor.collect().observations
     theirs = oracle_model(layout, flat)(torch.from_numpy(observations))[0].detach().numpy()
-    ours = np.stack([actor._network.logits(observation) for observation in observations])
+    ours = np.stack([actor.network.logits_of_one(observation) for observation in observations])
     ours -= np.log(np.exp(ours).sum(1, keepdims=True))
     np.testing.assert_allclose(ours, theirs, atol=1e-6)

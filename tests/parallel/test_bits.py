@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from a3c_bench.agent.actor import initial_parameters, make_actor, make_layout
+from a3c_bench.agent.actor import Workspace, initial_parameters, make_actor, make_layout
 from a3c_bench.agent.environments import describe
 from a3c_bench.agent.optimizer import Adam
 from a3c_bench.parallel import pool
@@ -69,10 +69,12 @@ def by_definition(config, algorithm, seed):
     layout = make_layout(settings, environment)
     versions = [initial_parameters(settings, layout, seed)]
     snapshots = np.tile(versions[0], (settings.actors, 1))
-    actors = [make_actor(config, algorithm, environment, seed, i, snapshots[i]) for i in range(settings.actors)]
-    shapes = (layout.size, layout.size)
+    workspaces = [Workspace(config.nstep, environment) for _ in range(settings.actors)]
+    actors = [
+        make_actor(config, algorithm, environment, seed, i, snapshots[i], own) for i, own in enumerate(workspaces)
+    ]
     sets = settings.actors if settings.adam_statistics == "own" else 1
-    adams = [Adam(*(np.zeros(size, np.float32) for size in shapes), np.zeros(1, np.int64)) for _ in range(sets)]
+    adams = [Adam.fresh(layout.size) for _ in range(sets)]
     learning_rate = Job(config, algorithm, seed, environment, False).learning_rate
     gradient = np.empty(layout.size, np.float32)
     for rollout in range(settings.rollouts):

@@ -1,6 +1,7 @@
 """The actor: one seeded actor-learner, its own environments, its own random streams."""
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from a3c_bench.agent.arrays import Floats
 from a3c_bench.agent.environments import EnvironmentInfo, make_single, make_vector
 from a3c_bench.agent.loss import Losses, OutputGradients, episodic_loss, nstep_loss
-from a3c_bench.agent.network import EpisodicNetwork, Layout, NStepNetwork, episodic_layout, nstep_layout
+from a3c_bench.agent.network import EpisodicNetwork, Layout, NStepGradient, NStepNetwork, episodic_layout, nstep_layout
 from a3c_bench.agent.optimizer import clip
 from a3c_bench.agent.returns import discounted_returns, generalised_advantages, standardise, unit_length
 from a3c_bench.agent.rollout import (
@@ -28,7 +29,7 @@ FAILURE_REWARD = -10.0
 STEP_REWARD = 1.0
 
 Rollout = TypeVar("Rollout", NStepRollout, EpisodicRollout)
-Map = Callable[[Callable[[slice], Floats], Iterable[slice]], Iterable[Floats]]
+Map = Callable[[Callable[["Block"], Floats], Iterable["Block"]], Iterable[Floats]]
 """The built-in `map`, or one that computes in several threads and keeps the order."""
 
 
@@ -79,12 +80,31 @@ def make_actor(
     seed: int,
     index: int,
     parameters: Floats,
-    in_order: Map = map,
+    workspace: "Workspace",
 ) -> "NStepActor | EpisodicActor":
     """Actor `index` of training run `seed`, reading the snapshot `parameters` (size,)."""
     if name == "nstep":
-        return NStepActor(config.nstep, environment, seed, index, parameters, in_order)
+        return NStepActor(config.nstep, environment, seed, index, parameters, workspace)
     return EpisodicActor(config.episodic, environment, seed, index, parameters)
+
+
+class Workspace:
+    """Buffers for one rollout of `nstep` and its gradient: all actors of a worker use them, one after another.
+
+    So they stay in the core's cache, where those of every actor would not fit.
+    """
+
+    def __init__(self, settings: NStep, environment: EnvironmentInfo, in_order: Map = map) -> None:
+        self.rollout = NStepRollout.allocate(
+            settings.rollout_steps,
+            settings.envs,
+            environment.observation_size,
+            list(settings.hidden),
+            environment.action_count,
+        )
+        self.blocks = row_blocks(make_layout(settings, environment), settings.rollout_steps * settings.envs)
+        # One block alone has nothing to share between threads.
+        self.in_order = in_order if len(self.blocks) > 1 else map
 
 
 class NStepActor:
@@ -97,28 +117,20 @@ class NStepActor:
         seed: int,
         index: int,
         parameters: Floats,
-        in_order: Map = map,
+        workspace: Workspace,
     ) -> None:
-        self._settings = settings
-        self._layout = make_layout(settings, environment)
-        self._network = NStepNetwork(self._layout, parameters)
-        self._in_order = in_order
+        self._settings, self._workspace = settings, workspace
+        self.network = NStepNetwork(make_layout(settings, environment), parameters)
         self.collector = NStepCollector(
             make_vector(environment.name, settings.envs),
             environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
             stream(seed, Role.TRAIN_ACTION, index),
-            NStepRollout.allocate(
-                settings.rollout_steps,
-                settings.envs,
-                environment.observation_size,
-                list(settings.hidden),
-                environment.action_count,
-            ),
+            workspace.rollout,
         )
 
     def collect(self) -> NStepRollout:
         """Act on the snapshot until the rollout is complete."""
-        return self.collector.collect(self._network)
+        return self.collector.collect(self.network)
 
     def finished_episodes(self) -> NDArray[np.void]:
         """The training episodes (`FINISHED`) that ended in the last rollout."""
@@ -127,19 +139,17 @@ class NStepActor:
     def learn(self, rollout: NStepRollout, gradient: Floats) -> Statistics:
         """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
         gradients, losses = self.loss(rollout)
-        blocks = row_blocks(rollout)
-        # One block alone has nothing to share between threads.
-        in_order = self._in_order if len(blocks) > 1 else map
-        gradient.fill(0)
-        for block in in_order(lambda rows: self._block_gradient(rollout, gradients, rows), blocks):
-            gradient += block
+        first, *others = self.block_gradients(rollout, gradients)
+        np.copyto(gradient, first)
+        for other in others:
+            gradient += other
         length = clip(gradient, self._settings.max_gradient_norm)
         return Statistics(rollout.env_steps, losses, length)
 
     def loss(self, rollout: NStepRollout) -> tuple[OutputGradients, Losses]:
         """The loss's gradients by the network's outputs, and its statistics."""
         settings = self._settings
-        values = self._network.critic.forward(_flat_rows(rollout.activations[-1])).reshape(len(rollout.actions) + 1, -1)
+        values = self.network.critic.forward(_flat_rows(rollout.activations[-1])).reshape(len(rollout.actions) + 1, -1)
         advantages = generalised_advantages(
             rollout.rewards,
             values,
@@ -163,22 +173,33 @@ class NStepActor:
             settings.entropy_weight,
         )
 
-    def _block_gradient(self, rollout: NStepRollout, gradients: OutputGradients, rows: slice) -> Floats:
-        block = np.empty(self._layout.size, np.float32)
-        self._network.backward(
-            _flat_rows(rollout.observations)[rows],
-            [_flat_rows(layer)[rows] for layer in rollout.activations],
-            gradients.logits[rows],
-            gradients.values[rows, None],
-            NStepNetwork(self._layout, block),
+    def block_gradients(self, rollout: NStepRollout, gradients: OutputGradients) -> list[Floats]:
+        """The gradient of every block of rows, in their order."""
+        workspace = self._workspace
+        return list(workspace.in_order(lambda block: self._block_gradient(rollout, gradients, block), workspace.blocks))
+
+    def _block_gradient(self, rollout: NStepRollout, gradients: OutputGradients, block: "Block") -> Floats:
+        self.network.backward(
+            _flat_rows(rollout.observations)[block.rows],
+            [_flat_rows(layer)[block.rows] for layer in rollout.activations],
+            gradients.logits[block.rows],
+            gradients.values[block.rows, None],
+            block.gradient,
         )
-        return block
+        return block.gradient.flat
 
 
-def row_blocks(rollout: NStepRollout) -> list[slice]:
-    """The blocks of rows in which a rollout is learned: they depend on its shape only."""
-    rows = rollout.actions.size
-    return [slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS)]
+class Block(NamedTuple):
+    """Some rows of a rollout, and room for the gradient of their loss, which is used again for every rollout."""
+
+    rows: slice
+    gradient: NStepGradient
+
+
+def row_blocks(layout: Layout, rows: int) -> list[Block]:
+    """The blocks in which a rollout of so many rows is learned."""
+    bounds = [*range(0, rows, BLOCK_ROWS), rows]
+    return [Block(slice(start, stop), NStepGradient(layout, stop - start)) for start, stop in pairwise(bounds)]
 
 
 def _flat_rows(array: Floats) -> Floats:
@@ -193,7 +214,9 @@ class EpisodicActor:
     ) -> None:
         self._settings = settings
         self._layout = make_layout(settings, environment)
-        self._network = EpisodicNetwork(self._layout, parameters)
+        self.network = EpisodicNetwork(self._layout, parameters)
+        self._gradient = np.zeros(self._layout.size, np.float32)
+        self._gradient_network = EpisodicNetwork(self._layout, self._gradient)
         self.collector = EpisodicCollector(
             make_single(environment.name),
             environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
@@ -203,7 +226,7 @@ class EpisodicActor:
 
     def collect(self) -> EpisodicRollout:
         """Play one episode on the snapshot."""
-        return self.collector.collect(self._network)
+        return self.collector.collect(self.network)
 
     def finished_episodes(self) -> NDArray[np.void]:
         """The training episode (`FINISHED`) that was the last rollout."""
@@ -211,7 +234,7 @@ class EpisodicActor:
 
     def learn(self, rollout: EpisodicRollout, gradient: Floats) -> Statistics:
         """Write the gradient of the episode's loss, by the snapshot, into `gradient` (size,)."""
-        network = self._network
+        network = self.network
         activations = network.features(rollout.observations)
         logits = network.actor.forward(activations[-1])
         critic_activations, values = network.values(activations[-1])
@@ -222,8 +245,9 @@ class EpisodicActor:
             gradients.logits,
             critic_activations,
             gradients.values[:, None],
-            EpisodicNetwork(self._layout, gradient),
+            self._gradient_network,
         )
+        np.copyto(gradient, self._gradient)
         return Statistics(rollout.env_steps, losses, float(np.sqrt(np.dot(gradient, gradient))))
 
     def _rewards(self, rollout: EpisodicRollout) -> Floats:

@@ -25,11 +25,14 @@ class OutputGradients(NamedTuple):
     values: Floats
 
 
-def policy_gradient(probabilities: Floats, actions: Integers, advantages: Floats) -> Floats:
+def one_hot(actions: Integers, count: int) -> Flags:
+    """True where an action was taken: (rows, count), one row per action in memory, as in `log_softmax`."""
+    return cast(Flags, np.equal.outer(np.arange(count), actions).T)
+
+
+def policy_gradient(probabilities: Floats, taken: Flags, advantages: Floats) -> Floats:
     """Gradient of −Σ log π(action) · advantage by the logits: (π − one-hot(action)) · advantage, row by row."""
-    gradient = probabilities * advantages[:, None]
-    gradient[np.arange(len(actions)), actions] -= advantages
-    return gradient
+    return cast(Floats, (probabilities - taken) * advantages[:, None])
 
 
 def nstep_loss(
@@ -48,25 +51,25 @@ def nstep_loss(
     (rows,), or (rows, actions) for the logits; advantages of rows that are not counted must be 0.
     """
     # A rollout in which every row only reset has no experience: its loss is 0.
-    # A rollout in which every row only reset has no experience: its loss is 0.
     count = np.float32(max(int(np.count_nonzero(counted)), 1))
     weights = counted / count
     log_probabilities = log_softmax(logits)
     probabilities = np.exp(log_probabilities)
     entropies = -np.sum(probabilities * log_probabilities, axis=1)
+    taken = one_hot(actions, logits.shape[1])
 
-    by_logits = policy_gradient(probabilities, actions, advantages / count)
+    by_logits = policy_gradient(probabilities, taken, advantages / count)
     if entropy_weight:
         scale = np.float32(entropy_weight) * weights
         by_logits += probabilities * (log_probabilities + entropies[:, None]) * scale[:, None]
-    errors = (values - returns) * weights
-    gradients = OutputGradients(by_logits, cast(Floats, np.float32(2 * value_weight) * errors))
+    errors = values - returns
+    weighted_errors = errors * weights
+    gradients = OutputGradients(by_logits, cast(Floats, np.float32(2 * value_weight) * weighted_errors))
 
-    taken = log_probabilities[np.arange(len(actions)), actions]
     losses = Losses(
-        policy_loss=float(-np.sum(taken * advantages) / count),
-        value_error=float(np.sum(errors * (values - returns))),
-        entropy=float(np.sum(entropies * weights)),
+        policy_loss=float(-np.dot(np.sum(log_probabilities * taken, axis=1), advantages) / count),
+        value_error=float(np.dot(weighted_errors, errors)),
+        entropy=float(np.dot(entropies, weights)),
     )
     return gradients, losses
 
@@ -82,12 +85,13 @@ def episodic_loss(
     probabilities = np.exp(log_probabilities)
     advantages = returns - values
     by_critic_output = np.float32(-2 * critic_weight) * advantages * (1 - np.square(values))
-    gradients = OutputGradients(policy_gradient(probabilities, actions, advantages), by_critic_output)
+    taken = one_hot(actions, logits.shape[1])
+    gradients = OutputGradients(policy_gradient(probabilities, taken, advantages), by_critic_output)
 
-    taken = log_probabilities[np.arange(len(actions)), actions]
+    steps = len(actions)
     losses = Losses(
-        policy_loss=float(-np.mean(taken * advantages)),
-        value_error=float(np.mean(np.square(advantages))),
-        entropy=float(-np.mean(np.sum(probabilities * log_probabilities, axis=1))),
+        policy_loss=float(-np.dot(np.sum(log_probabilities * taken, axis=1), advantages) / steps),
+        value_error=float(np.dot(advantages, advantages) / steps),
+        entropy=float(-np.sum(probabilities * log_probabilities) / steps),
     )
     return gradients, losses

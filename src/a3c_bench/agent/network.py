@@ -5,6 +5,7 @@ OpenBLAS's Haswell kernels keep their bits across CPUs at no cost. The textbook 
 the tests hold these gradients against. Weights have torch's shape, (outputs, inputs).
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -16,7 +17,7 @@ from a3c_bench.agent.arrays import Floats
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 ZERO = np.float32(0)
-SHORTEST = np.float32(1e-12)
+SHORTEST = 1e-12
 """Observations shorter than this are not scaled up to length 1, as in torch's `normalize`."""
 
 
@@ -133,19 +134,31 @@ class NStepNetwork:
         activations: Sequence[Floats],
         logits_gradient: Floats,
         values_gradient: Floats,
-        gradient: "NStepNetwork",
+        gradient: "NStepGradient",
     ) -> None:
         """Write into `gradient` that of a loss whose gradients by logits and values are given, row by row."""
         last = activations[-1]
         gradient.actor.accumulate(last, logits_gradient)
         gradient.critic.accumulate(last, values_gradient)
-        outer = logits_gradient @ self.actor.weight
-        outer += values_gradient * self.critic.weight
+        outer = np.matmul(logits_gradient, self.actor.weight, out=gradient.outer[-1])
+        outer += np.matmul(values_gradient, self.critic.weight, out=gradient.scratch[-1])
         for index in reversed(range(len(self.hidden))):
-            outer *= 1 - np.square(activations[index])
+            slope = np.square(activations[index], out=gradient.scratch[index])
+            outer *= np.subtract(1, slope, out=slope)
             gradient.hidden[index].accumulate(activations[index - 1] if index else observations, outer)
             if index:
-                outer = outer @ self.hidden[index].weight
+                outer = np.matmul(outer, self.hidden[index].weight, out=gradient.outer[index - 1])
+
+
+class NStepGradient(NStepNetwork):
+    """Room for the gradient of a loss of so many rows, and for what is computed on the way to it."""
+
+    def __init__(self, layout: Layout, rows: int) -> None:
+        self.flat = np.zeros(layout.size, np.float32)
+        super().__init__(layout, self.flat)
+        # Memory that is asked for anew costs more than what is done with it.
+        self.outer = [np.zeros((rows, len(layer.bias)), np.float32) for layer in self.hidden]
+        self.scratch = [np.zeros_like(outer) for outer in self.outer]
 
 
 class EpisodicNetwork:
@@ -157,17 +170,26 @@ class EpisodicNetwork:
         self.actor, self.critic_hidden, self.critic = layers["actor"], layers["critic_hidden"], layers["critic"]
 
     def features(self, observations: Floats) -> list[Floats]:
-        """The normalised observations (rows, size), or a single one, then the activations of every hidden layer."""
-        norm = np.sqrt(np.vecdot(observations, observations))
-        activations = [observations / np.maximum(norm, SHORTEST)[..., None]]
+        """The normalised observations (rows, size), then the activations of every hidden layer."""
+        lengths = np.sqrt(np.vecdot(observations, observations))
+        activations = [observations / np.maximum(lengths, np.float32(SHORTEST))[:, None]]
         for layer in self.hidden:
             outputs = layer.forward(activations[-1])
             activations.append(np.maximum(outputs, ZERO, out=outputs))
         return activations
 
     def logits(self, observations: Floats) -> Floats:
-        """Unnormalised log-probabilities (rows, actions) of `observations` (rows, size), or of a single one."""
+        """Unnormalised log-probabilities (rows, actions) of `observations` (rows, size)."""
         return self.actor.forward(self.features(observations)[-1])
+
+    def logits_of_one(self, observation: Floats) -> Floats:
+        """The same, (actions,), of one observation (size,), with little overhead: it is most of what one row costs."""
+        length = max(math.sqrt(np.dot(observation, observation)), SHORTEST)
+        features = observation / length
+        for layer in self.hidden:
+            features = layer.forward(features)
+            np.maximum(features, ZERO, out=features)
+        return self.actor.forward(features)
 
     def values(self, features: Floats) -> tuple[Floats, Floats]:
         """The critic's hidden activations and its values (rows,), in (−1, 1)."""

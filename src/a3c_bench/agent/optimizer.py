@@ -18,6 +18,11 @@ class Adam:
         self._step = np.empty_like(first)
         self._scale = np.empty_like(first)
 
+    @classmethod
+    def fresh(cls, size: int) -> "Adam":
+        """One that has taken no step."""
+        return cls(np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(1, np.int64))
+
     def apply(self, parameters: Floats, gradient: Floats, learning_rate: float) -> None:
         """Take one step: changes `parameters` (size,) in place."""
         self._count += 1

@@ -1,5 +1,6 @@
 """Returns and advantages."""
 
+from itertools import accumulate
 from typing import cast
 
 import numpy as np
@@ -23,30 +24,23 @@ def generalised_advantages(
     nothing flows back into it from the next episode. A step that is not counted (it only reset) has advantage 0.
     """
     bootstrap = np.float32(gamma) * values[1:] * ~terminated
-    errors = (rewards + bootstrap - values[:-1]) * counted
-    carry = np.float32(gamma * gae_lambda) * (counted & ~(terminated | truncated)).astype(np.float32)
-    advantages = np.empty_like(errors)
-    following = np.zeros_like(errors[0])
-    for step in reversed(range(len(errors))):
-        following = errors[step] + carry[step] * following
-        advantages[step] = following
+    advantages = (rewards + bootstrap - values[:-1]) * counted
+    carry = np.float32(gamma * gae_lambda) * (counted & ~(terminated | truncated))
+    # So far one-step errors; from the end backwards each takes up what follows it.
+    for step in reversed(range(len(advantages) - 1)):
+        advantages[step] += carry[step] * advantages[step + 1]
     return advantages
 
 
 def discounted_returns(rewards: Floats, gamma: float) -> Floats:
     """Discounted return of every step of one whole episode: rewards (steps,) to returns (steps,)."""
-    returns = np.empty(len(rewards), dtype=np.float32)
-    following = 0.0
-    for step in reversed(range(len(rewards))):
-        following = float(rewards[step]) + gamma * following
-        returns[step] = following
-    return returns
+    backwards = accumulate(reversed(rewards.tolist()), lambda following, reward: reward + gamma * following)
+    return np.array(list(backwards), np.float32)[::-1]
 
 
 def unit_length(vector: Floats) -> Floats:
     """`vector` divided by its Euclidean length (by 1e-12 if that is smaller)."""
-    length = np.sqrt(np.sum(np.square(vector)))
-    return cast(Floats, vector / np.maximum(length, np.float32(1e-12)))
+    return cast(Floats, vector / max(float(np.sqrt(np.dot(vector, vector))), 1e-12))
 
 
 def standardise(advantages: Floats, counted: Flags) -> Floats:

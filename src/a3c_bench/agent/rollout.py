@@ -1,7 +1,7 @@
 """Collecting experience: the block of (time, env) steps between two updates of an actor."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -18,6 +18,19 @@ FINISHED = np.dtype([("offset", np.int32), ("length", np.int32), ("return", np.f
 """A finished training episode: the env steps of its rollout up to its end, its length, and its return."""
 
 NOISE_ROWS = 512
+
+
+class RolloutRow(NamedTuple):
+    """One time step of a rollout: views on its buffers, as acting reads and fills them."""
+
+    observations: Floats
+    activations: list[Floats]
+    logits: Floats
+    actions: Integers
+    rewards: Floats
+    terminated: Flags
+    truncated: Flags
+    next_observations: Floats
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,27 @@ class NStepRollout:
         """Env steps that count as experience."""
         return int(np.count_nonzero(self.counted))
 
+    @property
+    def over(self) -> Flags:
+        """(steps, envs): True where an episode ended."""
+        return np.logical_or(self.terminated, self.truncated)
+
+    def rows(self) -> list[RolloutRow]:
+        """Its time steps."""
+        return [
+            RolloutRow(
+                self.observations[step],
+                [layer[step] for layer in self.activations],
+                self.logits[step],
+                self.actions[step],
+                self.rewards[step],
+                self.terminated[step],
+                self.truncated[step],
+                self.observations[step + 1],
+            )
+            for step in range(len(self.actions))
+        ]
+
     @classmethod
     def allocate(cls, steps: int, envs: int, size: int, units: list[int], actions: int) -> "NStepRollout":
         """Buffers for a rollout of this shape."""
@@ -59,7 +93,7 @@ class NStepRollout:
 
 
 class NStepCollector:
-    """Steps a vector environment; its episodes go on from rollout to rollout."""
+    """Steps a vector environment; its episodes go on from rollout to rollout. `rollout` may be others' too."""
 
     def __init__(
         self, environment: VectorEnv[Any, Any, Any], seed: int, actions: Generator, rollout: NStepRollout
@@ -67,38 +101,41 @@ class NStepCollector:
         self.environment = environment
         self._actions = actions
         self._rollout = rollout
+        # Made once: taking views anew in every step costs a tenth of acting.
+        self._rows = rollout.rows()
+        self._last_activations = [layer[-1] for layer in rollout.activations]
         observations, _ = environment.reset(seed=seed)
-        rollout.observations[-1] = observations
+        self._observations = as_float32(observations)
         self._over = np.zeros(environment.num_envs, np.bool_)
         self._episodes = EpisodeLog(environment.num_envs)
 
     def collect(self, network: NStepNetwork) -> NStepRollout:
         """Act with `network` until every row of the rollout is filled."""
         rollout = self._rollout
-        steps = len(rollout.actions)
-        rollout.observations[0] = rollout.observations[-1]
+        rollout.observations[0] = self._observations
         noise = gumbel_noise(self._actions, rollout.logits.shape)
-        for step in range(steps):
-            features = network.features(rollout.observations[step], [layer[step] for layer in rollout.activations])
-            logits = network.actor.forward(features, out=rollout.logits[step])
-            action = sample(logits, noise[step])
-            observations, rewards, terminated, truncated, _ = self.environment.step(action)
-            # Gymnasium's vector environments reset on the step after an episode's end: that step is no experience.
-            np.logical_not(self._over, out=rollout.counted[step])
-            np.logical_or(terminated, truncated, out=self._over)
-            rollout.observations[step + 1] = observations
-            rollout.actions[step], rollout.rewards[step] = action, rewards
-            rollout.terminated[step], rollout.truncated[step] = terminated, truncated
-        network.features(rollout.observations[steps], [layer[steps] for layer in rollout.activations])
+        for row, draws in zip(self._rows, noise, strict=True):
+            features = network.features(row.observations, row.activations)
+            logits = network.actor.forward(features, out=row.logits)
+            actions = sample(logits, draws, out=row.actions)
+            step = self.environment.step(actions)
+            row.next_observations[:], row.rewards[:], row.terminated[:], row.truncated[:], _ = step
+        network.features(rollout.observations[-1], self._last_activations)
+        # Gymnasium's vector environments reset on the step after an episode's end: that step is no experience.
+        over = rollout.over
+        np.logical_not(self._over, out=rollout.counted[0])
+        np.logical_not(over[:-1], out=rollout.counted[1:])
+        self._over = over[-1]
+        self._observations[:] = rollout.observations[-1]
         return rollout
 
     def state(self) -> tuple[Any, ...]:
         """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
-        return self.environment, self._actions, self._rollout.observations[-1], self._over, self._episodes
+        return self.environment, self._actions, self._observations, self._over, self._episodes
 
     def restore(self, state: tuple[Any, ...]) -> None:
         """Go on from another collector's `state`."""
-        self.environment, self._actions, self._rollout.observations[-1], self._over, self._episodes = state
+        self.environment, self._actions, self._observations, self._over, self._episodes = state
 
     def finished_episodes(self) -> NDArray[np.void]:
         """The episodes (`FINISHED`) that ended in the rollout collected last."""
@@ -114,18 +151,33 @@ class EpisodeLog:
 
     def finished(self, rollout: NStepRollout) -> NDArray[np.void]:
         """The episodes (`FINISHED`) that ended in `rollout`, in the order of their end (time, then environment)."""
+        over = rollout.over
+        if not over.any():
+            self._returns += np.sum(rollout.rewards, axis=0)
+            self._lengths += np.sum(rollout.counted, axis=0)
+            return np.empty(0, FINISHED)
         returns = self._returns + np.cumsum(rollout.rewards, axis=0, dtype=np.float64)
         lengths = self._lengths + np.cumsum(rollout.counted, axis=0)
         env_steps = np.cumsum(np.count_nonzero(rollout.counted, axis=1))
-        ends = np.argwhere(rollout.terminated | rollout.truncated)
-        finished = np.empty(len(ends), FINISHED)
-        for row, (step, env) in enumerate(ends):
-            finished[row] = (env_steps[step], lengths[step, env], returns[step, env])
-            # What follows in this rollout belongs to the environment's next episode.
-            returns[:, env] -= returns[step, env]
-            lengths[:, env] -= lengths[step, env]
-        self._returns, self._lengths = returns[-1], lengths[-1]
-        return finished
+        envs, steps = np.nonzero(over.T)
+        finished = np.empty(len(envs), FINISHED)
+        finished["offset"] = env_steps[steps]
+        finished["length"], self._lengths = _by_episode(lengths, envs, steps)
+        finished["return"], self._returns = _by_episode(returns, envs, steps)
+        return finished[np.argsort(steps, kind="stable")]
+
+
+def _by_episode(
+    totals: NDArray[Any], envs: NDArray[np.intp], steps: NDArray[np.intp]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What of `totals` (steps, envs), which run on over episodes' ends, belongs to each episode that ended at
+    (envs, steps), in the order of envs; and what to every environment's unfinished one."""
+    at_end = totals[steps, envs]
+    finished, unfinished = at_end.copy(), totals[-1].copy()
+    finished[1:] -= at_end[:-1] * (envs[1:] == envs[:-1])
+    # Of several ends of one environment the last stays.
+    unfinished[envs] -= at_end
+    return finished, unfinished
 
 
 @dataclass(frozen=True)
@@ -160,14 +212,17 @@ class EpisodicCollector:
         terminated = truncated = False
         while not (terminated or truncated):
             observation = as_float32(self._observation)
-            action = int(sample(network.logits(observation), self._next_noise()))
+            action = int(sample(network.logits_of_one(observation), self._next_noise()))
             self._observation, reward, terminated, truncated, _ = self.environment.step(action)
             observations.append(observation)
             actions.append(action)
             rewards.append(float(reward))
         self._observation, _ = self.environment.reset()
         self._last = EpisodicRollout(
-            np.stack(observations), np.array(actions), np.array(rewards, np.float32), bool(terminated)
+            np.concatenate(observations).reshape(len(actions), -1),
+            np.array(actions),
+            np.array(rewards, np.float32),
+            bool(terminated),
         )
         return self._last
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from a3c_bench import numerics
-from a3c_bench.agent.actor import EpisodicActor, Map, NStepActor, Statistics, make_actor
+from a3c_bench.agent.actor import EpisodicActor, Map, NStepActor, Statistics, Workspace, make_actor
 from a3c_bench.agent.environments import EnvironmentInfo
 from a3c_bench.agent.rollout import FINISHED
 from a3c_bench.config import AlgorithmName, Config, NStep
@@ -70,6 +70,8 @@ class TimeSplit:
     learning: float = 0.0
     submitting: float = 0.0
     """Handing in gradients and applying them, one's own and others'."""
+    recording: float = 0.0
+    """Keeping the learning curve."""
     waiting: float = 0.0
     """Waiting for a snapshot."""
     cpu: float = 0.0
@@ -170,7 +172,8 @@ def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], ch
     split, reporter = TimeSplit(), Reporter(channel)
     schedule = make_schedule(job.config.schedule, tables, job.learning_rate, bells, worker)
     with _Threads(job.config) as in_order:
-        crew = Crew(worker, tables, bells, lambda index: _make_actor(job, index, tables, in_order))
+        workspace = Workspace(job.config.nstep, job.environment, in_order)
+        crew = Crew(worker, tables, bells, lambda index: _make_actor(job, index, tables, workspace))
         split.ready, cpu_start = time.perf_counter(), time.process_time()
         run_actors(crew, tables, schedule, reporter, split)
         split.cpu = time.process_time() - cpu_start
@@ -193,13 +196,15 @@ def run_actors(crew: Crew, tables: SharedTables, schedule: Schedule, reporter: R
         require_finite(statistics, index, rollout_number, tables)
         learned = clock()
         schedule.submit(index, rollout_number, statistics)
-        reporter.add(index, rollout_number, actor.finished_episodes())
         submitted = clock()
+        reporter.add(index, rollout_number, actor.finished_episodes())
+        recorded = clock()
         split.waiting += ready - start
         split.collecting += collected - ready
         split.learning += learned - collected
         split.submitting += submitted - learned
-        start = submitted
+        split.recording += recorded - submitted
+        start = recorded
 
 
 def require_finite(statistics: Statistics, actor: int, rollout: int, tables: SharedTables) -> None:
@@ -213,8 +218,8 @@ def require_finite(statistics: Statistics, actor: int, rollout: int, tables: Sha
         )
 
 
-def _make_actor(job: Job, index: int, tables: SharedTables, in_order: Map) -> NStepActor | EpisodicActor:
-    actor = make_actor(job.config, job.algorithm, job.environment, job.seed, index, tables.snapshots[index], in_order)
+def _make_actor(job: Job, index: int, tables: SharedTables, workspace: Workspace) -> NStepActor | EpisodicActor:
+    actor = make_actor(job.config, job.algorithm, job.environment, job.seed, index, tables.snapshots[index], workspace)
     if job.timed:
         actor.collector.environment = TimedEnvironment(actor.collector.environment)  # type: ignore[assignment]
     return actor

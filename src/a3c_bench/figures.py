@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter, ScalarFormatter
 
 from a3c_bench.agent.arrays import Doubles
 
@@ -24,6 +24,7 @@ SPLIT_NAMES = {
     "share_acting": "acting",
     "share_learning": "learning",
     "share_submitting": "applying updates",
+    "share_recording": "recording the curve",
     "share_waiting": "waiting for a snapshot",
 }
 
@@ -97,8 +98,8 @@ def evaluation(episodes: pd.DataFrame, threshold: float | None, title: str) -> F
     return figure
 
 
-def throughput(points: pd.DataFrame, cores: int, threads: int, title: str) -> Figure:
-    """Env steps per second against workers, with the ideal line. points: the profile's table."""
+def throughput(points: pd.DataFrame, predicted: pd.DataFrame, cores: int, threads: int, title: str) -> Figure:
+    """Env steps per second against workers, with the ideal line. points, predicted: the profile's tables."""
     ours = points[(points["algorithm"] != "textbook") & (points["threads"] == threads)]
     algorithms = list(dict.fromkeys(ours["algorithm"]))
     figure, axes = _figure(len(algorithms), same_scale=True)
@@ -112,8 +113,10 @@ def throughput(points: pd.DataFrame, cores: int, threads: int, title: str) -> Fi
             errors = np.abs(np.stack([rate - run["quartile_low"], run["quartile_high"] - rate]))
             axis.errorbar(run["workers"], rate, errors, fmt="o" + line, color=color, capsize=3, label=schedule)
             _ideal(axis, run, cores, color)
+        _prediction(axis, predicted[predicted["algorithm"] == name], cores)
         _textbook_line(axis, points)
-        _workers_axis(axis, mine, cores)
+        shown = predicted[(predicted["algorithm"] == name) & (predicted["workers"] <= 4 * cores)]
+        _workers_axis(axis, sorted({*mine["workers"], *shown["workers"]}), cores)
         axis.set(title=name, ylabel="env steps per second" if index == 0 else "")
         axis.legend(fontsize="small")
     _headline(figure, title)
@@ -127,6 +130,16 @@ def _ideal(axis: Axes, run: pd.DataFrame, cores: int, color: object) -> None:
         axis.plot(within["workers"], within["workers"] * one.iloc[0], ":", color=color, linewidth=1)
 
 
+def _prediction(axis: Axes, law: pd.DataFrame, cores: int) -> None:
+    beyond = law[(law["workers"] >= cores) & (law["workers"] <= 4 * cores)]
+    if len(beyond) < 2:
+        return
+    label = "prediction for more cores, " + ("USL fit" if beyond["method"].iloc[0] == "fit" else "serial part alone")
+    axis.plot(beyond["workers"], beyond["env_steps_per_second"], "--", color="0.25", linewidth=1.2, label=label)
+    if beyond["low"].notna().all():
+        axis.fill_between(beyond["workers"], beyond["low"], beyond["high"], color="0.25", alpha=0.12, linewidth=0)
+
+
 def _textbook_line(axis: Axes, points: pd.DataFrame) -> None:
     textbook = points[points["algorithm"] == "textbook"].sort_values("workers")
     axis.plot(textbook["workers"], textbook["env_steps_per_second"], "s-", color="0.4", label="textbook loop")
@@ -135,8 +148,7 @@ def _textbook_line(axis: Axes, points: pd.DataFrame) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _workers_axis(axis: Axes, run: pd.DataFrame, cores: int) -> None:
-    workers = sorted(set(run["workers"]))
+def _workers_axis(axis: Axes, workers: list[int], cores: int) -> None:
     axis.set_xscale("log", base=2)
     axis.set_xticks(workers, [str(count) for count in workers])
     axis.set_xticks([], minor=True)
@@ -174,6 +186,30 @@ def time_split(points: pd.DataFrame, threads: int, title: str) -> Figure:
     axis.set(xlabel="share of the workers' time", xlim=(0, 1))
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    _headline(figure, title)
+    return figure
+
+
+def peers(runs: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
+    """Seconds to solve, each seed and the median, and throughput, by system. table: the order of the systems."""
+    names = list(table["peer"])
+    first = runs[runs["repeat"] == 0]
+    solved = first.dropna(subset=["seconds_to_solve"])
+    figure, (time, rate) = _figure(2, height=1.6 + 0.36 * len(names))
+    for axis, data, column in ((time, solved, "seconds_to_solve"), (rate, first.dropna(subset=["rate"]), "rate")):
+        sns.stripplot(data, x=column, y="peer", order=names, ax=axis, color="0.45", size=3.5, alpha=0.7, jitter=0.2)
+        axis.plot(table[column], range(len(names)), "|", color=sns.color_palette(PALETTE)[0], ms=16, mew=3)
+        axis.set_xscale("log")
+        axis.grid(axis="y", visible=False)
+    time.set(xlabel="seconds to solve, from process start", ylabel="")
+    time.set_yticks(
+        range(len(names)),
+        [f"{row.peer}\n{row.solved} of {row.seeds} seeds solved" for row in table.itertuples()],
+        fontsize="small",
+    )
+    rate.set(xlabel="env steps per second", ylabel="", yticklabels=[])
+    time.xaxis.set_major_formatter(ScalarFormatter())
+    rate.xaxis.set_major_formatter(THOUSANDS)
     _headline(figure, title)
     return figure
 

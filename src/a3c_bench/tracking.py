@@ -33,6 +33,7 @@ PIPELINE_TAG = "a3c_bench.pipeline"
 PATIENCE_SECONDS = 60.0
 LAST_WORD_SECONDS = 0.5
 """How long a stage that failed waits for MLflow."""
+LEAST_PRIORITY = 19
 CURVE_POINTS = 200
 BATCH = 1000
 SYSTEM_METRICS_SECONDS = 1.0
@@ -143,6 +144,8 @@ class Tracker:
     # What follows runs in the tracking thread.
 
     def _work(self) -> None:
+        # On Linux every thread has its own: MLflow's slow start takes what the workers leave over.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
         while (job := self._jobs.get()) is not None:
             if self._failed:
                 continue

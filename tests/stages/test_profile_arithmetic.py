@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from conftest import small_config
 
+from a3c_bench import scaling
 from a3c_bench.parallel.pool import Outcome
 from a3c_bench.parallel.shared import TURN
 from a3c_bench.parallel.worker import EPISODE, TimeSplit
 from a3c_bench.stages import profile
-from a3c_bench.stages.profile import Measured, Point, Sample, as_sample, hosts, summarise
+from a3c_bench.stages.profile import Measured, Point, Sample, as_sample, hosts, predictions, summarise
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +37,16 @@ def test_the_clock_starts_when_every_actor_has_had_its_first_turn():
 
 
 def test_shares_are_those_of_all_workers_time():
-    split = TimeSplit(environment=1, collecting=3, learning=4, submitting=2, waiting=1)
+    split = TimeSplit(environment=1, collecting=3, learning=4, submitting=1, recording=1, waiting=1)
     shares = as_sample(outcome([1.0, 2], [0, 1], [split, split]), True).split
-    assert shares == {"environment": 0.1, "acting": 0.2, "learning": 0.4, "submitting": 0.2, "waiting": 0.1}
+    assert shares == {
+        "environment": 0.1,
+        "acting": 0.2,
+        "learning": 0.4,
+        "submitting": 0.1,
+        "recording": 0.1,
+        "waiting": 0.1,
+    }
 
 
 def measured(rates):
@@ -65,6 +73,35 @@ def test_ratios_are_taken_repeat_by_repeat():
     assert row["speedup_low"] >= 1.5
     assert row["speedup_high"] <= 2
     assert row["share_waiting"] is None
+
+
+def noisy_law(counts, contention, crosstalk, noise, repeats=8):
+    exact = scaling.usl(np.array(counts, float), 1000.0, contention, crosstalk)
+    return exact * np.random.default_rng(0).normal(1, noise, (repeats, len(counts)))
+
+
+@pytest.mark.parametrize(("contention", "crosstalk"), [(0.0, 0.0), (0.1, 0.0), (0.03, 0.002), (0.3, 0.02)])
+def test_the_law_that_made_the_curve_is_found(contention, crosstalk):
+    counts = np.array([1, 2, 4, 8, 16])
+    law = scaling.fit(counts, noisy_law(counts, contention, crosstalk, noise=0.0))
+    assert (law.rate, law.contention, law.crosstalk) == pytest.approx((1000, contention, crosstalk), rel=1e-3, abs=1e-4)
+
+
+def test_the_fits_interval_covers_the_law():
+    counts, at = np.array([1, 2, 4, 8]), (16, 32)
+    exact = scaling.usl(np.array(at, float), 1000.0, 0.05, 0.001)
+    interval = scaling.interval(counts, noisy_law(counts, 0.05, 0.001, noise=0.01), at)
+    assert (interval.low < exact).all() and (exact < interval.high).all()
+
+
+def test_few_worker_counts_are_not_fitted_but_predicted_from_the_serial_part():
+    alone = Sample(100, 1.0, 0.5, 10.0, {"submitting": 0.1})
+    table = {1: Measured(alone, [alone, alone]), 2: Measured(alone, [alone])}
+    assert scaling.fit(np.array([1, 2, 4]), np.ones((2, 3))) is None
+    rows = {workers: rate for _, workers, rate, _, _ in predictions({1: table[1]})}
+    assert rows[1] == 100
+    assert rows[64] == pytest.approx(100 * 64 / (1 + 0.1 * 63))
+    assert {method for method, *_ in predictions({1: table[1]})} == {"serial part"}
 
 
 def test_one_repeat_has_no_interval():

@@ -5,11 +5,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from a3c_bench import scaling
 from a3c_bench.agent.arrays import Doubles
 from a3c_bench.agent.environments import EnvironmentInfo, describe
 from a3c_bench.config import AlgorithmName, Config, ScheduleName
@@ -23,7 +25,8 @@ from a3c_bench.stages.files import PROFILE, csv_bytes, json_bytes, write_all
 from a3c_bench.stats import bootstrap
 from a3c_bench.tracking import Tracker
 
-SPLIT = ("environment", "acting", "learning", "submitting", "waiting")
+SPLIT = ("environment", "acting", "learning", "submitting", "recording", "waiting")
+PREDICTED_WORKERS = (1, 2, 4, 8, 16, 32, 64)
 TEXTBOOK = "textbook"
 PROFILE_SEED = 0
 
@@ -60,6 +63,8 @@ class Sample:
     """Share of the workers' time by `SPLIT`; empty unless the repeat was instrumented."""
     waiting_per_turn: float | None = None
     """Seconds that workers waited for a snapshot, per turn."""
+    seconds_to_ready: float | None = None
+    """From the start of the first worker until the last one could begin."""
 
     @property
     def rate(self) -> float:
@@ -92,6 +97,7 @@ def run(config: Config) -> None:
             PROFILE / "samples.csv": samples_csv(measured),
             PROFILE / "points.csv": csv_bytes(list(table[0]), [list(row.values()) for row in table]),
             PROFILE / "metrics.json": json_bytes(metrics),
+            PROFILE / "scaling.csv": scaling_csv(config, measured),
         }
         write_all(files)
         for algorithm, figures in metrics.items():
@@ -167,6 +173,7 @@ def as_sample(outcome: pool.Outcome, instrumented: bool) -> Sample:
         peak_memory_mib=max(outcome.peak_memory_bytes) / 2**20,
         split=_shares(outcome) if instrumented else {},
         waiting_per_turn=sum(split.waiting for split in outcome.splits) / len(outcome.turns),
+        seconds_to_ready=max(split.ready for split in outcome.splits) - outcome.started,
     )
 
 
@@ -189,6 +196,7 @@ def _shares(outcome: pool.Outcome) -> dict[str, float]:
         "acting": sum(split.collecting - split.environment for split in outcome.splits),
         "learning": sum(split.learning for split in outcome.splits),
         "submitting": sum(split.submitting for split in outcome.splits),
+        "recording": sum(split.recording for split in outcome.splits),
         "waiting": sum(split.waiting for split in outcome.splits),
     }
     total = sum(seconds.values())
@@ -227,6 +235,7 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
     interval, speedup = bootstrap(rates, np.median), bootstrap(rates / base, np.median)
     low, high = np.quantile(rates, [0.25, 0.75])
     split = instrumented.split if instrumented else {}
+    ready = [sample.seconds_to_ready for sample in samples if sample.seconds_to_ready is not None]
     waits = [sample.waiting_per_turn for sample in samples if sample.waiting_per_turn is not None]
     return {
         **point._asdict(),
@@ -243,6 +252,7 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
         "times_textbook": float(np.median(rates / textbook)),
         "cpu_utilisation": float(np.median([sample.cpu_utilisation for sample in samples])),
         "peak_memory_mib": float(np.max([sample.peak_memory_mib for sample in samples])),
+        "seconds_to_ready": float(np.median(ready)) if ready else None,
         "waiting_per_turn_microseconds": float(np.median(waits)) * 1e6 if waits else None,
         **{f"share_{name}": split.get(name) for name in SPLIT},
     }
@@ -260,6 +270,37 @@ def current_metrics(config: Config, table: list[dict[str, Any]]) -> dict[str, di
         for row in table
         if row["algorithm"] != TEXTBOOK and current.items() <= row.items()
     }
+
+
+def scaling_csv(config: Config, measured: Mapping[Point, Measured]) -> bytes:
+    """What every algorithm's law predicts for more workers, under the params' schedule and threads."""
+    rows = []
+    for algorithm in config.algorithms:
+        own = {
+            point.workers: result
+            for point, result in measured.items()
+            if point == Point(algorithm, config.schedule, point.workers, config.threads)
+            and hosts(config, point) * point.threads <= cores()
+        }
+        if own:
+            rows += [(algorithm, *row) for row in predictions(own)]
+    return csv_bytes(("algorithm", "method", "workers", "env_steps_per_second", "low", "high"), rows)
+
+
+def predictions(measured: Mapping[int, Measured]) -> Iterator[tuple[str, int, float, float | None, float | None]]:
+    """(method, workers, rate, low, high) by the points of one algorithm within the cores, by their workers."""
+    workers, rates = np.array(list(measured)), np.stack([result.rates for result in measured.values()], axis=1)
+    law = scaling.fit(workers, rates)
+    if law:
+        interval = scaling.interval(workers, rates, PREDICTED_WORKERS)
+        lows, highs = (interval.low, interval.high) if interval else ([None] * len(PREDICTED_WORKERS),) * 2
+        for count, low, high in zip(PREDICTED_WORKERS, lows, highs, strict=True):
+            ends = (None, None) if low is None else (float(low), float(high))
+            yield "fit", count, float(law.predict(count)), *ends
+    elif 1 in measured and (alone := measured[1].instrumented) is not None:
+        law = scaling.from_serial_part(float(np.median(measured[1].rates)), alone.split["submitting"])
+        for count in PREDICTED_WORKERS:
+            yield "serial part", count, float(law.predict(count)), None, None
 
 
 def samples_csv(measured: dict[Point, Measured]) -> bytes:

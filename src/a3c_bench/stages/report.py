@@ -43,6 +43,7 @@ def run(config: Config) -> None:
         curves, bands = learning_tables(config)
         episodes = evaluation_table(config)
         points = read_csv(PROFILE / "points.csv")
+        predicted = read_csv(PROFILE / "scaling.csv")
         machine = read_json(MACHINE)
         proof = read_csv(PROOF)
         metrics = summarise(config, episodes)
@@ -51,7 +52,9 @@ def run(config: Config) -> None:
             {
                 "learning": figures.learning(curves, bands, threshold, titles["learning"]),
                 "evaluation": figures.evaluation(episodes, threshold, titles["evaluation"]),
-                "throughput": figures.throughput(points, machine["cores"], config.threads, titles["throughput"]),
+                "throughput": figures.throughput(
+                    points, predicted, machine["cores"], config.threads, titles["throughput"]
+                ),
                 "threads": figures.threads_map(points, config.schedule, titles["threads"]),
                 "split": figures.time_split(points, config.threads, titles["split"]),
             }
@@ -67,6 +70,7 @@ def run(config: Config) -> None:
             "config": config,
             "metrics": metrics,
             "points": points,
+            "predicted": predicted,
             "machine": machine,
             "proof": proof,
             "proof_summary": proof_summary(proof),

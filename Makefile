@@ -13,7 +13,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile verify proof test test-pipeline lint bench mlflow lock clean
+.PHONY: help setup check repro profile verify proof speed peers search test test-pipeline lint bench mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -47,6 +47,20 @@ proof: setup ## vary all that must not change the bits, write reports/reproducib
 		|| echo "make: qemu-user could not be installed: the rows of other CPU models stay open" >&2
 	@$(RUN) proof
 
+speed: setup ## measure the figures of speed against floor and textbook loop (about 20 minutes)
+	@$(RUN) speed
+
+peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train other systems beside this one (SEEDS=5; about 40 minutes)
+	@$(RUN) peers $(if $(SEEDS),--seeds $(SEEDS))
+
+.peers/%/.installed: peers/%.lock
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+search: setup ## search for the fastest hyper-parameters of nstep (about 40 minutes)
+	@$(RUN) search
+
 test: setup lint ## lint, types and tests
 	$(VENV)/bin/pytest
 
@@ -71,5 +85,5 @@ lock: setup ## resolve the dependencies of pyproject.toml anew into requirements
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json models mlruns mlflow.db .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json models mlruns mlflow.db .dvc/cache .dvc/tmp
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

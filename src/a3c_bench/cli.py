@@ -132,6 +132,36 @@ def proof() -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def speed() -> None:
+    """Measure the figures of speed in one run, and write them to reports/speed."""
+    config = checked()
+    from a3c_bench.speed import table as command
+
+    command.run(config)
+
+
+@app.command()
+def peers(
+    seeds: Annotated[int | None, typer.Option(min=1, help="At most so many seeds of each system.")] = None,
+) -> None:
+    """Train other systems beside this one, and write the comparison to reports/peers and the README."""
+    require_own_source()
+    load_config()
+    from a3c_bench.speed import peers as command
+
+    command.run(seeds)
+
+
+@app.command()
+def search() -> None:
+    """Search for nstep's fastest hyper-parameters, and write the best to reports/speed."""
+    config = checked()
+    from a3c_bench.speed import search as command
+
+    command.run(config)
+
+
 def _listed(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 

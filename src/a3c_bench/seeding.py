@@ -16,6 +16,7 @@ class Role(IntEnum):
     EVALUATE_ACTION = 4
     PROFILE = 5
     BOOTSTRAP = 6
+    SEARCH = 7
 
 
 def _sequence(seed: int, role: Role, index: int) -> SeedSequence:

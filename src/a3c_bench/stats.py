@@ -54,11 +54,20 @@ def bootstrap(values: Doubles, statistic: Statistic) -> Interval | None:
 
 def bootstrap_difference(values: Doubles, others: Doubles, statistic: Statistic) -> Interval | None:
     """The 95 % percentile interval of `statistic(values) − statistic(others)`, two independent samples (n,)."""
+    return _bootstrap_two(values, others, statistic, np.subtract)
+
+
+def bootstrap_ratio(values: Doubles, others: Doubles, statistic: Statistic) -> Interval | None:
+    """The 95 % percentile interval of `statistic(values)` ÷ `statistic(others)`, two independent samples (n,)."""
+    return _bootstrap_two(values, others, statistic, np.divide)
+
+
+def _bootstrap_two(values: Doubles, others: Doubles, statistic: Statistic, compare: Statistic) -> Interval | None:
     if min(len(values), len(others)) < 2:
         return None
     result = stats.bootstrap(
         (values, others),
-        lambda one, other, axis: statistic(one, axis=axis) - statistic(other, axis=axis),
+        lambda one, other, axis: compare(statistic(one, axis=axis), statistic(other, axis=axis)),
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",

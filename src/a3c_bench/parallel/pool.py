@@ -122,7 +122,7 @@ class Pool:
         self._stop()
 
     def _start(self, worker: int) -> _Member:
-        context = _context()
+        context = process_context()
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(
             target=run_worker,
@@ -223,13 +223,14 @@ def describe_exit(exit_code: int | None) -> str:
 
 def start_server() -> None:
     """Start the process from which workers are forked, so that its imports run beside ours."""
-    _context()
+    process_context()
     from multiprocessing import forkserver
 
     forkserver.ensure_running()
 
 
-def _context() -> ForkServerContext:
+def process_context() -> ForkServerContext:
+    """How processes are started: forked from a server that has imported what workers need."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context

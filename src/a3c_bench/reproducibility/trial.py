@@ -78,7 +78,7 @@ def run(config: Config, trial: Trial) -> Result:
     environment = describe(config.env)
     numerics.verify(config.numerics)
     if trial.start_method != "forkserver":
-        pool._context = functools.partial(multiprocessing.get_context, trial.start_method)  # type: ignore[assignment]
+        pool.process_context = functools.partial(multiprocessing.get_context, trial.start_method)  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
         pool.run_worker = functools.partial(  # type: ignore[attr-defined]
             disturbance.run_worker, folder=folder, delayed=trial.delayed, slow=trial.slow

@@ -24,6 +24,11 @@ PROOF_ABOUT = REPORTS / "reproducibility" / "about.json"
 SCHEDULE_RUNS = REPORTS / "reproducibility" / "schedule-runs.csv"
 PRICE = REPORTS / "reproducibility" / "price.csv"
 SCHEDULES = REPORTS / "reproducibility" / "schedules.csv"
+SEARCH = REPORTS / "speed" / "search.csv"
+SPEED = REPORTS / "speed" / "speed.csv"
+PEERS = REPORTS / "peers" / "peers.csv"
+PEER_RUNS = REPORTS / "peers" / "runs.csv"
+PEER_FIGURE = REPORTS / "peers" / "peers"
 
 
 def model_path(algorithm: AlgorithmName, seed: int) -> Path:

@@ -1,0 +1,35 @@
+"""This project's `nstep` by its params, with one or two workers. Training goes on to the end of its budget."""
+
+import time
+
+from measured import Measured, arguments
+
+from a3c_bench import numerics
+from a3c_bench.config import load_config
+
+
+def main() -> None:
+    """Train and report."""
+    given = arguments("1", "2")
+    config = load_config().model_copy(update={"workers": int(given.variant), "schedule": "ordered"})
+    numerics.pin(config.numerics)
+    from a3c_bench.parallel import pool
+
+    pool.start_server()
+    measured = Measured(("gymnasium", "numpy"), given.deadline)
+    measured.start()
+    outcome = pool.train(config, "nstep", given.seed)
+    from a3c_bench.stages.profile import as_sample
+
+    # The turns' clock, so that the moment is the one at which the episode's update was applied.
+    offset = time.monotonic() - time.perf_counter()
+    places = {(turn["rollout"], turn["actor"]): turn["time"] for turn in outcome.turns}
+    for episode, env_steps in zip(outcome.episodes, outcome.episode_env_steps.tolist(), strict=True):
+        clock = places[episode["rollout"], episode["actor"]] + offset
+        if measured.episode(float(episode["return"]), env_steps, clock):
+            break
+    measured.report(outcome.env_steps, outcome.parameters.tobytes(), as_sample(outcome, False).rate)
+
+
+if __name__ == "__main__":
+    main()

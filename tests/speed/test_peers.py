@@ -1,0 +1,75 @@
+"""The comparison with other systems, on stand-ins."""
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from a3c_bench.speed import peers
+from a3c_bench.stages.files import PEER_FIGURE, PEER_RUNS, PEERS
+
+STAND_IN = """
+import json, sys, time
+name, seed, deadline = sys.argv[1:]
+if name == "broken":
+    sys.exit(1)
+slow = name == "slow"
+print("a line of its own")
+print(json.dumps({"solved_at": None if slow and seed == "1" else time.monotonic() + 10 * slow, "steps_to_solve": 7,
+    "env_steps": 9, "rate": 3.0, "sha256": name + str(slow * time.monotonic()), "versions": {"library": "1.0"}}))
+"""
+
+
+@pytest.fixture
+def stand_ins(workspace, monkeypatch):
+    monkeypatch.chdir(workspace)
+    monkeypatch.setattr(peers, "last_commit", lambda: "a commit")
+    python = workspace / "environment" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (workspace / "peers").mkdir()
+    (workspace / "peers" / "one.py").write_text(STAND_IN)
+    (workspace / "README.md").write_text("before\n<!-- peers -->\nold\n<!-- /peers -->\nafter\n")
+    return [
+        peers.Peer(name, "environment", "one.py", variant, 3)
+        for name, variant in ((peers.OURS, "fast"), (peers.REFERENCE, "slow"), ("a third", "broken"))
+    ]
+
+
+def test_a_comparison_is_written_with_what_failed_in_it(stand_ins, workspace):
+    peers.run(None, stand_ins, limit=20.0)
+    table = pd.read_csv(PEERS).set_index("peer")
+    assert table.loc[peers.OURS, "solved"] == 3 and table.loc[peers.REFERENCE, "solved"] == 2
+    assert table.loc[peers.OURS, "same_bits_twice"] == "yes" and table.loc[peers.REFERENCE, "same_bits_twice"] == "no"
+    assert "peers/one.py broken" in table.loc["a third", "failed"]
+    assert len(pd.read_csv(PEER_RUNS)) == 3 * 4
+    assert all(PEER_FIGURE.with_suffix(suffix).stat().st_size > 0 for suffix in (".svg", ".png"))
+    text = (workspace / "README.md").read_text()
+    assert text.startswith("before\n<!-- peers -->\n| system |") and text.endswith("<!-- /peers -->\nafter\n")
+    assert "(failed: `" in text and "| – |" in text
+    ratio, low, high = peers.speedup(pd.read_csv(PEER_RUNS))
+    assert low <= ratio <= high and ratio > 2
+
+
+def test_systems_take_turns_seed_by_seed(stand_ins):
+    plan = list(peers.order(stand_ins, 2))
+    assert [seed for _, seed, _ in plan] == [0] * 6 + [1] * 3
+    assert [repeat for _, _, repeat in plan] == [0] * 3 + [1] * 3 + [0] * 3
+
+
+def test_the_readme_shows_the_committed_comparison():
+    block = peers.BLOCK.search((ROOT / "README.md").read_text())
+    assert block is not None
+    for name, rate in pd.read_csv(ROOT / PEERS)[["peer", "rate"]].itertuples(index=False):
+        assert re.search(rf"\| {re.escape(name)} \| {rate:,.0f} ", block[0]), name
+
+
+def test_every_peer_is_pinned():
+    for lock in (ROOT / "peers").glob("*.lock"):
+        lines = lock.read_text().split()
+        assert lines and all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    scripts = {peer.script for peer in peers.ALL}
+    assert scripts | {"measured.py"} == {path.name for path in Path(ROOT, "peers").glob("*.py")}

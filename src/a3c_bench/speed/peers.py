@@ -30,7 +30,7 @@ from a3c_bench.stats import bootstrap, bootstrap_ratio
 from a3c_bench.tracking import last_commit
 
 SCRIPTS = Path("peers")
-LIMIT_SECONDS = 120.0
+LIMIT_SECONDS = 90.0
 GRACE_SECONDS = 30.0
 README = Path("README.md")
 FOREVER = 1e9

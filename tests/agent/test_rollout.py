@@ -6,6 +6,7 @@ import pytest
 from conftest import small_config
 from gymnasium.spaces import Box, Discrete
 
+from a3c_bench.agent import rollout as rollouts
 from a3c_bench.agent.actor import Workspace, initial_parameters, make_actor, make_layout
 from a3c_bench.agent.environments import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
@@ -65,19 +66,39 @@ def test_episodes_run_over_rollout_borders():
     found = []
     for _ in range(4):
         rollout = actor.collect()
-        found.append((rollout.env_steps, actor.finished_episodes().tolist()))
+        actor.record()
+        found.append((rollout.env_steps, actor.finished_episodes(everything=True).tolist()))
     assert found == [
         (4, []),
-        (2, [(2, 3, 6.0), (2, 3, 6.0)]),  # the second step only resets
+        (2, [(1, 2, 3, 6.0), (1, 2, 3, 6.0)]),  # the second step only resets
         (4, []),
-        (2, [(2, 3, 6.0), (2, 3, 6.0)]),
+        (2, [(3, 2, 3, 6.0), (3, 2, 3, 6.0)]),
     ]
+
+
+@pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
+def test_episodes_told_of_many_rollouts_at_a_time_are_the_same(algorithm, monkeypatch):
+    monkeypatch.setattr(rollouts, "KEPT_ROWS", 7 * 4 * 5)
+    monkeypatch.setattr(rollouts, "KEPT_EPISODES", 7)
+    one, many = actor_on("CartPole-v1", algorithm), actor_on("CartPole-v1", algorithm)
+    told: list[list[tuple]] = []
+    expected = []
+    for _ in range(100):
+        one.collect(), one.record()
+        expected += one.finished_episodes(everything=True).tolist()
+        many.collect(), many.record()
+        told.append(many.finished_episodes().tolist())
+    told.append(many.finished_episodes(everything=True).tolist())
+    assert [episode for part in told for episode in part] == expected
+    assert sum(bool(part) for part in told[:-1]) == 100 // 7
+    assert many.finished_episodes(everything=True).tolist() == []
 
 
 def test_two_episodes_in_one_rollout():
     actor = actor_on("Limited-v0", nstep={"envs": 1, "rollout_steps": 8})
     actor.collect()
-    assert actor.finished_episodes().tolist() == [(3, 3, 6.0), (6, 3, 6.0)]
+    actor.record()
+    assert actor.finished_episodes(everything=True).tolist() == [(0, 3, 3, 6.0), (0, 6, 3, 6.0)]
 
 
 def test_the_next_rollout_goes_on_where_the_last_one_stopped():
@@ -92,7 +113,8 @@ def test_counts_agree_with_the_environments_own():
     steps = lengths = 0
     for _ in range(20):
         steps += actor.collect().env_steps
-        episodes = actor.finished_episodes()
+        actor.record()
+        episodes = actor.finished_episodes(everything=True)
         lengths += int(episodes["length"].sum())
         assert (episodes["length"] == episodes["return"]).all()
     assert steps == lengths + int(actor.collector._episodes._lengths.sum())
@@ -101,12 +123,13 @@ def test_counts_agree_with_the_environments_own():
 @pytest.mark.parametrize(("name", "terminated"), [("Fatal-v0", True), ("Limited-v0", False)])
 def test_an_episodic_rollout_is_one_episode(name, terminated):
     actor = actor_on(name, "episodic")
-    for _ in range(2):
+    for number in range(2):
         rollout = actor.collect()
+        actor.record()
         assert rollout.observations[:, 0].tolist() == [0, 1, 2]
         assert rollout.rewards.tolist() == [1, 2, 3]
         assert rollout.terminated is terminated
-        assert actor.finished_episodes().tolist() == [(3, 3, 6.0)]
+        assert actor.finished_episodes(everything=True).tolist() == [(number, 3, 3, 6.0)]
 
 
 @pytest.mark.parametrize(

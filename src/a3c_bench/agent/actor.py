@@ -53,8 +53,12 @@ class Actor(Protocol[Rollout]):
         """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
         ...
 
-    def finished_episodes(self) -> NDArray[np.void]:
-        """The training episodes (`FINISHED`) that ended in the last rollout."""
+    def record(self) -> None:
+        """Keep what the learning curve needs of the last rollout."""
+        ...
+
+    def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
+        """The training episodes (`FINISHED`) not told of yet: every so many rollouts, or now if `everything`."""
         ...
 
 
@@ -132,9 +136,13 @@ class NStepActor:
         """Act on the snapshot until the rollout is complete."""
         return self.collector.collect(self.network)
 
-    def finished_episodes(self) -> NDArray[np.void]:
-        """The training episodes (`FINISHED`) that ended in the last rollout."""
-        return self.collector.finished_episodes()
+    def record(self) -> None:
+        """Keep what the learning curve needs of the last rollout."""
+        self.collector.record()
+
+    def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
+        """The training episodes (`FINISHED`) not told of yet: every so many rollouts, or now if `everything`."""
+        return self.collector.finished_episodes(everything)
 
     def learn(self, rollout: NStepRollout, gradient: Floats) -> Statistics:
         """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
@@ -228,9 +236,13 @@ class EpisodicActor:
         """Play one episode on the snapshot."""
         return self.collector.collect(self.network)
 
-    def finished_episodes(self) -> NDArray[np.void]:
-        """The training episode (`FINISHED`) that was the last rollout."""
-        return self.collector.finished_episodes()
+    def record(self) -> None:
+        """Keep what the learning curve needs of the last episode."""
+        self.collector.record()
+
+    def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
+        """The training episodes (`FINISHED`) not told of yet: every so many, or now if `everything`."""
+        return self.collector.finished_episodes(everything)
 
     def learn(self, rollout: EpisodicRollout, gradient: Floats) -> Statistics:
         """Write the gradient of the episode's loss, by the snapshot, into `gradient` (size,)."""

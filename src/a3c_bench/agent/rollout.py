@@ -14,8 +14,13 @@ from a3c_bench.agent.environments import as_float32
 from a3c_bench.agent.network import EpisodicNetwork, NStepNetwork
 from a3c_bench.agent.policy import gumbel_noise, sample
 
-FINISHED = np.dtype([("offset", np.int32), ("length", np.int32), ("return", np.float64)])
-"""A finished training episode: the env steps of its rollout up to its end, its length, and its return."""
+FINISHED = np.dtype([("rollout", np.int32), ("offset", np.int32), ("length", np.int32), ("return", np.float64)])
+"""A finished training episode: the number of its actor's rollout, the env steps of that up to the episode's end, its
+length, and its return."""
+NONE_FINISHED = np.empty(0, FINISHED)
+KEPT_ROWS = 8192
+KEPT_EPISODES = 32
+"""How much an actor keeps before it tells of the episodes that ended."""
 
 NOISE_ROWS = 512
 
@@ -107,7 +112,7 @@ class NStepCollector:
         observations, _ = environment.reset(seed=seed)
         self._observations = as_float32(observations)
         self._over = np.zeros(environment.num_envs, np.bool_)
-        self._episodes = EpisodeLog(environment.num_envs)
+        self._episodes = EpisodeLog(rollout)
 
     def collect(self, network: NStepNetwork) -> NStepRollout:
         """Act with `network` until every row of the rollout is filled."""
@@ -129,6 +134,10 @@ class NStepCollector:
         self._observations[:] = rollout.observations[-1]
         return rollout
 
+    def record(self) -> None:
+        """Keep what the learning curve needs of the rollout collected last."""
+        self._episodes.keep(self._rollout)
+
     def state(self) -> tuple[Any, ...]:
         """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
         return self.environment, self._actions, self._observations, self._over, self._episodes
@@ -137,34 +146,52 @@ class NStepCollector:
         """Go on from another collector's `state`."""
         self.environment, self._actions, self._observations, self._over, self._episodes = state
 
-    def finished_episodes(self) -> NDArray[np.void]:
-        """The episodes (`FINISHED`) that ended in the rollout collected last."""
-        return self._episodes.finished(self._rollout)
+    def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
+        """The episodes (`FINISHED`) that ended since it last told: every so many rollouts, or now if `everything`."""
+        return self._episodes.finished() if everything or self._episodes.full else NONE_FINISHED
 
 
 class EpisodeLog:
-    """Adds up returns and lengths of episodes that run over rollout borders."""
+    """Finds the episodes that ended, over rollout borders and many rollouts at a time: one by one it would cost a tenth
+    of training."""
 
-    def __init__(self, envs: int) -> None:
-        self._returns = np.zeros(envs)
-        self._lengths = np.zeros(envs, np.int64)
+    def __init__(self, rollout: NStepRollout) -> None:
+        steps, envs = rollout.actions.shape
+        shape = (max(1, KEPT_ROWS // rollout.actions.size), steps, envs)
+        self._rewards = np.zeros(shape, np.float32)
+        self._counted, self._over = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+        self._returns, self._lengths = np.zeros(envs), np.zeros(envs, np.int64)
+        self._first, self._kept = 0, 0
+        """The number of the first rollout that is kept, and how many are."""
 
-    def finished(self, rollout: NStepRollout) -> NDArray[np.void]:
-        """The episodes (`FINISHED`) that ended in `rollout`, in the order of their end (time, then environment)."""
-        over = rollout.over
-        if not over.any():
-            self._returns += np.sum(rollout.rewards, axis=0)
-            self._lengths += np.sum(rollout.counted, axis=0)
-            return np.empty(0, FINISHED)
-        returns = self._returns + np.cumsum(rollout.rewards, axis=0, dtype=np.float64)
-        lengths = self._lengths + np.cumsum(rollout.counted, axis=0)
-        env_steps = np.cumsum(np.count_nonzero(rollout.counted, axis=1))
-        envs, steps = np.nonzero(over.T)
-        finished = np.empty(len(envs), FINISHED)
-        finished["offset"] = env_steps[steps]
-        finished["length"], self._lengths = _by_episode(lengths, envs, steps)
-        finished["return"], self._returns = _by_episode(returns, envs, steps)
-        return finished[np.argsort(steps, kind="stable")]
+    @property
+    def full(self) -> bool:
+        """No further rollout can be kept before `finished` was called."""
+        return self._kept == len(self._rewards)
+
+    def keep(self, rollout: NStepRollout) -> None:
+        """Keep what of a rollout concerns its episodes."""
+        self._rewards[self._kept] = rollout.rewards
+        self._counted[self._kept] = rollout.counted
+        np.logical_or(rollout.terminated, rollout.truncated, out=self._over[self._kept])
+        self._kept += 1
+
+    def finished(self) -> NDArray[np.void]:
+        """The episodes (`FINISHED`) that ended in the rollouts kept, in the order of their ends (time, environment)."""
+        if not self._kept:
+            return NONE_FINISHED
+        rollouts, (steps, envs) = slice(self._kept), self._over.shape[1:]
+        counted = self._counted[rollouts].reshape(-1, envs)
+        totals = np.cumsum(self._rewards[rollouts].reshape(-1, envs), axis=0, dtype=np.float64)
+        at_env, at_row = np.nonzero(self._over[rollouts].reshape(-1, envs).T)
+        env_steps = np.cumsum(np.count_nonzero(counted.reshape(-1, steps, envs), axis=2), axis=1).ravel()
+        finished = np.empty(len(at_row), FINISHED)
+        finished["rollout"] = self._first + at_row // steps
+        finished["offset"] = env_steps[at_row]
+        finished["length"], self._lengths = _by_episode(self._lengths + np.cumsum(counted, axis=0), at_env, at_row)
+        finished["return"], self._returns = _by_episode(self._returns + totals, at_env, at_row)
+        self._first, self._kept = self._first + self._kept, 0
+        return finished[np.argsort(at_row, kind="stable")]
 
 
 def _by_episode(
@@ -205,6 +232,8 @@ class EpisodicCollector:
         self._observation, _ = environment.reset(seed=seed)
         self._noise = np.empty((0, action_count), np.float32)
         self._last: EpisodicRollout | None = None
+        self._rollouts = 0
+        self._finished: list[tuple[int, int, int, float]] = []
 
     def collect(self, network: EpisodicNetwork) -> EpisodicRollout:
         """Act with `network` until the episode ends."""
@@ -218,27 +247,36 @@ class EpisodicCollector:
             actions.append(action)
             rewards.append(float(reward))
         self._observation, _ = self.environment.reset()
-        self._last = EpisodicRollout(
+        rollout = EpisodicRollout(
             np.concatenate(observations).reshape(len(actions), -1),
             np.array(actions),
             np.array(rewards, np.float32),
             bool(terminated),
         )
-        return self._last
+        self._last = rollout
+        return rollout
+
+    def record(self) -> None:
+        """Keep what the learning curve needs of the episode collected last."""
+        assert self._last is not None, "nothing was collected yet"
+        steps = self._last.env_steps
+        self._finished.append((self._rollouts, steps, steps, float(np.sum(self._last.rewards, dtype=np.float64))))
+        self._rollouts += 1
 
     def state(self) -> tuple[Any, ...]:
         """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
-        return self.environment, self._actions, self._observation, self._noise
+        return self.environment, self._actions, self._observation, self._noise, self._rollouts, self._finished
 
     def restore(self, state: tuple[Any, ...]) -> None:
         """Go on from another collector's `state`."""
-        self.environment, self._actions, self._observation, self._noise = state
+        self.environment, self._actions, self._observation, self._noise, self._rollouts, self._finished = state
 
-    def finished_episodes(self) -> NDArray[np.void]:
-        """The episode (`FINISHED`) collected last."""
-        assert self._last is not None, "nothing was collected yet"
-        steps = self._last.env_steps
-        return np.array([(steps, steps, np.sum(self._last.rewards, dtype=np.float64))], FINISHED)
+    def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
+        """The episodes (`FINISHED`) that ended since it last told: every so many, or now if `everything`."""
+        if not everything and len(self._finished) < KEPT_EPISODES:
+            return NONE_FINISHED
+        finished, self._finished = np.array(self._finished, FINISHED), []
+        return finished
 
     def _next_noise(self) -> Floats:
         if not len(self._noise):

@@ -41,4 +41,5 @@ def turns(job: Job) -> Iterator[Turn]:
             statistics = actor.learn(actor.collect(), gradient)  # type: ignore[arg-type]
             optimizer.apply(model, gradient, job.learning_rate(rollout))
             np.copyto(snapshot, model)
-            yield Turn(statistics.env_steps, actor.finished_episodes(), model)
+            actor.record()
+            yield Turn(statistics.env_steps, actor.finished_episodes(everything=True), model)

@@ -48,6 +48,10 @@ class Crew:
             self._bells[self._worker].wait()
         return None
 
+    def present(self) -> list[tuple[int, AnyActor]]:
+        """The actors that are here, with their numbers."""
+        return [(index, self._actors[index]) for index in sorted(self._here)]
+
     def _share(self, mine: Sequence[int], hosts: Sequence[int]) -> None:
         """`mine`: this worker's ready actors, in the order of their turns; `hosts`: of all ready actors."""
         if len(mine) < 2 or not self._can_travel:

@@ -26,8 +26,8 @@ from a3c_bench.parallel.crew import Crew
 from a3c_bench.parallel.schedules import LearningRate, Schedule, make_schedule
 from a3c_bench.parallel.shared import Bell, SharedTables
 
-EPISODE = np.dtype([("actor", np.int32), ("rollout", np.int32), *FINISHED.descr])
-"""A finished training episode (`FINISHED`) and where it ended."""
+EPISODE = np.dtype([("actor", np.int32), *FINISHED.descr])
+"""A finished training episode (`FINISHED`) and whose it was."""
 
 REPORT_SECONDS = 0.25
 
@@ -113,11 +113,11 @@ class Reporter:
     episodes: list[NDArray[np.void]] = field(default_factory=list)
     due: float = field(default_factory=lambda: time.monotonic() + REPORT_SECONDS)
 
-    def add(self, actor: int, rollout: int, finished: NDArray[np.void]) -> None:
-        """Keep the episodes that ended in a rollout."""
+    def add(self, actor: int, finished: NDArray[np.void]) -> None:
+        """Keep the episodes of an actor."""
         if len(finished):
             episodes = np.empty(len(finished), EPISODE)
-            episodes["actor"], episodes["rollout"] = actor, rollout
+            episodes["actor"] = actor
             for name in FINISHED.names or ():
                 episodes[name] = finished[name]
             self.episodes.append(episodes)
@@ -197,7 +197,8 @@ def run_actors(crew: Crew, tables: SharedTables, schedule: Schedule, reporter: R
         learned = clock()
         schedule.submit(index, rollout_number, statistics)
         submitted = clock()
-        reporter.add(index, rollout_number, actor.finished_episodes())
+        actor.record()
+        reporter.add(index, actor.finished_episodes())
         recorded = clock()
         split.waiting += ready - start
         split.collecting += collected - ready
@@ -205,6 +206,8 @@ def run_actors(crew: Crew, tables: SharedTables, schedule: Schedule, reporter: R
         split.submitting += submitted - learned
         split.recording += recorded - submitted
         start = recorded
+    for index, actor in crew.present():
+        reporter.add(index, actor.finished_episodes(everything=True))
 
 
 def require_finite(statistics: Statistics, actor: int, rollout: int, tables: SharedTables) -> None:

@@ -43,11 +43,11 @@ RANGES: Mapping[str, Sequence[Any]] = {
     "adam_statistics": ("shared",),
 }
 """What two searches left of wider ranges: 4 or 8 actors, 16 – 128 environments, rollouts of 4 – 16 steps, budgets of
-0.5 – 2 million, learning rates of 0.0005 – 0.006, γ of 0.97 – 0.99, λ of 0.7 – 0.95, value weights to 1, entropy weights
-to 0.01, gradient norms to 5, advantages normalised or not, own or shared Adam statistics. None of the best had own
-statistics or normalised advantages. Eight actors stay, though four need fewer env steps: so many workers have something
-to do. So do 64 environments: with 32, and all else as found, a median of 316 thousand env steps solves it, in 0.85 of
-one worker's time, but at 0.6 of the throughput."""
+0.5 – 2 million, learning rates of 0.0005 – 0.006, γ of 0.97 – 0.99, λ of 0.7 – 0.95, value weights to 1, entropy
+weights to 0.01, gradient norms to 5, advantages normalised or not, own or shared Adam statistics. None of the best had
+own statistics or normalised advantages. Eight actors stay, though four need fewer env steps: so many workers have
+something to do. So do 64 environments: with 32, and all else as found, a median of 316 thousand env steps solves it, in
+0.85 of one worker's time, but at 0.6 of the throughput."""
 FIRST_SEED = 1000
 SHOWN = 10
 ROW_TIMINGS = 40

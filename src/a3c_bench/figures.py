@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from a3c_bench.agent.arrays import Doubles
 
@@ -199,7 +199,7 @@ def peers(runs: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
     for axis, data, column in ((time, solved, "seconds_to_solve"), (rate, first.dropna(subset=["rate"]), "rate")):
         sns.stripplot(data, x=column, y="peer", order=names, ax=axis, color="0.45", size=3.5, alpha=0.7, jitter=0.2)
         axis.plot(table[column], range(len(names)), "|", color=sns.color_palette(PALETTE)[0], ms=16, mew=3)
-        axis.set_xscale("log")
+        axis.set(xscale="log", ylim=(len(names) - 0.5, -0.5))
         axis.grid(axis="y", visible=False)
     time.set(xlabel="seconds to solve, from process start", ylabel="")
     time.set_yticks(
@@ -208,7 +208,9 @@ def peers(runs: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
         fontsize="small",
     )
     rate.set(xlabel="env steps per second", ylabel="", yticklabels=[])
-    time.xaxis.set_major_formatter(ScalarFormatter())
+    time.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    time.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    time.xaxis.set_minor_formatter(NullFormatter())
     rate.xaxis.set_major_formatter(THOUSANDS)
     _headline(figure, title)
     return figure

@@ -35,7 +35,7 @@ class Contestant:
     env_steps: Callable[[], int]
     """What it has done so far."""
     tend: Callable[[], object] = lambda: None
-    """Called after each of its slices."""
+    """Called towards the end of each of its slices, while it runs: what it is saying it can say to the end."""
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all its processes."""
@@ -62,8 +62,8 @@ def _slice(contestant: Contestant) -> float:
     before, start = contestant.env_steps(), time.perf_counter()
     time.sleep(SLICE_SECONDS)
     after, end = contestant.env_steps(), time.perf_counter()
-    contestant.signal(signal.SIGSTOP)
     contestant.tend()
+    contestant.signal(signal.SIGSTOP)
     return (after - before) / (end - start)
 
 

@@ -47,6 +47,17 @@ def test_only_one_contestant_runs_at_a_time(short):
         assert pair[1].env_steps() == before[1]
 
 
+def test_a_contestant_is_tended_while_it_runs(short):
+    """What it is sending must get through: a message that stopped half-way would never end."""
+    states = []
+    with in_turns.counting(floor.work, 1, small_config(), "nstep") as contestant:
+        process = psutil.Process(contestant.processes[0])
+        tended = in_turns.Contestant([process.pid], contestant.env_steps, lambda: states.append(process.status()))
+        in_turns._slice(tended)
+        assert states and psutil.STATUS_STOPPED not in states
+        assert process.status() == psutil.STATUS_STOPPED
+
+
 def ends(counts, place):
     counts[place] = 0
     os._exit(3)

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 import numpy as np
 import psutil
 import pytest
-from conftest import small_config
+from conftest import ROOT, small_config
 
 from a3c_bench.agent.environments import describe
 from a3c_bench.reproducibility import price
-from a3c_bench.speed import floor, in_turns, table
+from a3c_bench.speed import around, floor, in_turns, table
 
 
 def test_the_ratio_of_rates_measured_in_turns():
@@ -56,6 +56,13 @@ def test_a_contestant_is_tended_while_it_runs(short):
         in_turns._slice(tended)
         assert states and psutil.STATUS_STOPPED not in states
         assert process.status() == psutil.STATUS_STOPPED
+
+
+def test_what_is_around_training_is_measured_in_pairs(workspace, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    rates = around.measure(pairs=1)
+    assert rates.shape == (1, 2)
+    assert (rates > 0).all()
 
 
 def ends(counts, place):

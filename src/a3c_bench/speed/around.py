@@ -10,20 +10,23 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from a3c_bench import numerics
-from a3c_bench.agent.arrays import Doubles
 from a3c_bench.config import load_config
 from a3c_bench.numerics import unpinned_environment
+
+if TYPE_CHECKING:  # numpy must not be imported before it is pinned
+    from a3c_bench.agent.arrays import Doubles
 
 PAIRS = 10
 SEED = 0
 
 
-def measure(pairs: int = PAIRS) -> Doubles:
+def measure(pairs: int = PAIRS) -> "Doubles":
     """Env steps per second (pairs, 2): tracked, and bare, in turns. The first pair makes the store and is left out."""
+    import numpy as np
+
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
         rates = [[_run(folder, kind) for kind in ("tracked", "bare")] for _ in range(pairs + 1)]
     return np.array(rates[1:])

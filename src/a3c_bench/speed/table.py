@@ -19,7 +19,7 @@ from a3c_bench.speed.in_turns import counting, rates_in_turns, training
 from a3c_bench.stages.files import SPEED, csv_bytes, write_all
 from a3c_bench.stats import bootstrap, ratio_of_means
 
-SLICES = 200
+SLICES = 150
 PROCESSES = 2
 """Of the textbook loop, and workers beside it."""
 

@@ -68,7 +68,7 @@ def trained(threads: int, hidden: int) -> bytes:
     """Three updates of an actor with rollouts of three blocks, on `threads` threads."""
     from pathlib import Path
 
-    from a3c_bench.agent.actor import Workspace, initial_parameters, make_actor, make_layout
+    from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
     from a3c_bench.agent.environments import describe
     from a3c_bench.agent.optimizer import Adam
     from a3c_bench.config import parse_config, read_yaml
@@ -82,9 +82,7 @@ def trained(threads: int, hidden: int) -> bytes:
     adam = Adam(np.zeros_like(gradient), np.zeros_like(gradient), np.zeros(1, np.int64))
     with ThreadPoolExecutor(threads) as executor:
         in_order: Callable = executor.map if threads > 1 else map
-        actor = make_actor(
-            config, "nstep", environment, 0, 0, parameters, Workspace(config.nstep, environment, in_order)
-        )
+        actor = actor_maker(config, "nstep", environment, 0, in_order)(0, parameters)
         for _ in range(3):
             actor.learn(actor.collect(), gradient)
             adam.apply(parameters, gradient, 1e-3)

@@ -16,8 +16,7 @@ CARTPOLE = describe("CartPole-v1")
 
 
 def make_actor(config, algorithm, seed, parameters):
-    workspace = actors.Workspace(config.nstep, CARTPOLE)
-    return actors.make_actor(config, algorithm, CARTPOLE, seed, 0, parameters, workspace)
+    return actors.actor_maker(config, algorithm, CARTPOLE, seed)(0, parameters)
 
 
 def as_torch(layout, flat):

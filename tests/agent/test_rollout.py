@@ -7,7 +7,7 @@ from conftest import small_config
 from gymnasium.spaces import Box, Discrete
 
 from a3c_bench.agent import rollout as rollouts
-from a3c_bench.agent.actor import Workspace, initial_parameters, make_actor, make_layout
+from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
 from a3c_bench.agent.environments import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 
@@ -44,8 +44,7 @@ def actor_on(name, algorithm="nstep", **changes):
     environment = describe(name)
     settings = config.algorithm(algorithm)
     layout = make_layout(settings, environment)
-    workspace = Workspace(config.nstep, environment)
-    return make_actor(config, algorithm, environment, 0, 0, initial_parameters(settings, layout, 0), workspace)
+    return actor_maker(config, algorithm, environment, 0)(0, initial_parameters(settings, layout, 0))
 
 
 @pytest.mark.parametrize(("name", "end"), [("Fatal-v0", "terminated"), ("Limited-v0", "truncated")])

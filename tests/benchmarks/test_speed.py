@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from a3c_bench.agent.actor import Workspace, initial_parameters, make_actor, make_layout
+from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
 from a3c_bench.agent.environments import describe
 from a3c_bench.agent.optimizer import Adam
 from a3c_bench.config import load_config
@@ -18,9 +18,7 @@ CARTPOLE = describe("CartPole-v1")
 def actor(request):
     settings = CONFIG.algorithm(request.param)
     layout = make_layout(settings, CARTPOLE)
-    workspace = Workspace(CONFIG.nstep, CARTPOLE)
-    parameters = initial_parameters(settings, layout, 0)
-    return make_actor(CONFIG, request.param, CARTPOLE, 0, 0, parameters, workspace), layout
+    return actor_maker(CONFIG, request.param, CARTPOLE, 0)(0, initial_parameters(settings, layout, 0)), layout
 
 
 @pytest.mark.benchmark(group="rollout")

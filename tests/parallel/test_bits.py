@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from a3c_bench.agent.actor import Workspace, initial_parameters, make_actor, make_layout
+from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
 from a3c_bench.agent.environments import describe
 from a3c_bench.agent.optimizer import Adam
 from a3c_bench.parallel import pool
@@ -69,10 +69,9 @@ def by_definition(config, algorithm, seed):
     layout = make_layout(settings, environment)
     versions = [initial_parameters(settings, layout, seed)]
     snapshots = np.tile(versions[0], (settings.actors, 1))
-    workspaces = [Workspace(config.nstep, environment) for _ in range(settings.actors)]
-    actors = [
-        make_actor(config, algorithm, environment, seed, i, snapshots[i], own) for i, own in enumerate(workspaces)
-    ]
+    # Each has buffers of its own.
+    makers = [actor_maker(config, algorithm, environment, seed) for _ in snapshots]
+    actors = [make(index, snapshots[index]) for index, make in enumerate(makers)]
     sets = settings.actors if settings.adam_statistics == "own" else 1
     adams = [Adam.fresh(layout.size) for _ in range(sets)]
     learning_rate = Job(config, algorithm, seed, environment, False).learning_rate

@@ -10,7 +10,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.utils import EzPickle
 from gymnasium.wrappers import TimeLimit
 
-from a3c_bench.agent.actor import Workspace, initial_parameters, make_actor, make_layout
+from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
 from a3c_bench.agent.environments import describe, make_single, make_vector, pickling_keeps_state
 from a3c_bench.parallel import pool
 from a3c_bench.parallel.worker import Job, TimedEnvironment
@@ -65,10 +65,7 @@ def test_a_restored_actor_goes_on_where_the_other_was(algorithm):
     config, environment = small_config(), describe("CartPole-v1")
     layout = make_layout(config.algorithm(algorithm), environment)
     parameters = initial_parameters(config.algorithm(algorithm), layout, 0)
-    one, other = (
-        make_actor(config, algorithm, environment, 0, index, parameters, Workspace(config.nstep, environment))
-        for index in (0, 1)
-    )
+    one, other = (actor_maker(config, algorithm, environment, 0)(index, parameters) for index in (0, 1))
     for _ in range(7):
         one.collect()
         one.record()

@@ -77,19 +77,17 @@ def initial_parameters(algorithm: NStep | Episodic, layout: Layout, seed: int) -
     return layout.initial(stream(seed, Role.PARAMETERS), gains)
 
 
-def make_actor(
-    config: Config,
-    name: AlgorithmName,
-    environment: EnvironmentInfo,
-    seed: int,
-    index: int,
-    parameters: Floats,
-    workspace: "Workspace",
-) -> "NStepActor | EpisodicActor":
-    """Actor `index` of training run `seed`, reading the snapshot `parameters` (size,)."""
+def actor_maker(
+    config: Config, name: AlgorithmName, environment: EnvironmentInfo, seed: int, in_order: Map = map
+) -> Callable[[int, Floats], "NStepActor | EpisodicActor"]:
+    """Makes the actors of training run `seed`, given their number and the snapshot (size,) that they read.
+
+    Those of one maker share buffers: each must have learned from its rollout before the next one collects.
+    """
     if name == "nstep":
-        return NStepActor(config.nstep, environment, seed, index, parameters, workspace)
-    return EpisodicActor(config.episodic, environment, seed, index, parameters)
+        workspace = Workspace(config.nstep, environment, in_order)
+        return lambda index, parameters: NStepActor(config.nstep, environment, seed, index, parameters, workspace)
+    return lambda index, parameters: EpisodicActor(config.episodic, environment, seed, index, parameters)
 
 
 class Workspace:

@@ -247,14 +247,13 @@ class EpisodicCollector:
             actions.append(action)
             rewards.append(float(reward))
         self._observation, _ = self.environment.reset()
-        rollout = EpisodicRollout(
+        self._last = EpisodicRollout(
             np.concatenate(observations).reshape(len(actions), -1),
             np.array(actions),
             np.array(rewards, np.float32),
             bool(terminated),
         )
-        self._last = rollout
-        return rollout
+        return self._last
 
     def record(self) -> None:
         """Keep what the learning curve needs of the episode collected last."""

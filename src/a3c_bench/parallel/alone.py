@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_bench.agent.actor import Workspace, initial_parameters, make_actor, make_layout
+from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
 from a3c_bench.agent.arrays import Floats
 from a3c_bench.agent.optimizer import Adam
 from a3c_bench.parallel.worker import Job
@@ -27,11 +27,8 @@ def turns(job: Job) -> Iterator[Turn]:
     layout = make_layout(settings, job.environment)
     model = initial_parameters(settings, layout, job.seed)
     snapshots = np.tile(model, (settings.actors, 1))
-    workspace = Workspace(job.config.nstep, job.environment)
-    actors = [
-        make_actor(job.config, job.algorithm, job.environment, job.seed, index, snapshot, workspace)
-        for index, snapshot in enumerate(snapshots)
-    ]
+    make = actor_maker(job.config, job.algorithm, job.environment, job.seed)
+    actors = [make(index, snapshot) for index, snapshot in enumerate(snapshots)]
     optimizers = [Adam.fresh(layout.size) for _ in actors]
     if settings.adam_statistics == "shared":
         optimizers = [optimizers[0]] * len(actors)

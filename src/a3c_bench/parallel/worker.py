@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from a3c_bench import numerics
-from a3c_bench.agent.actor import EpisodicActor, Map, NStepActor, Statistics, Workspace, make_actor
+from a3c_bench.agent.actor import EpisodicActor, Map, NStepActor, Statistics, actor_maker
 from a3c_bench.agent.environments import EnvironmentInfo
 from a3c_bench.agent.rollout import FINISHED
 from a3c_bench.config import AlgorithmName, Config, NStep
@@ -172,8 +172,8 @@ def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], ch
     split, reporter = TimeSplit(), Reporter(channel)
     schedule = make_schedule(job.config.schedule, tables, job.learning_rate, bells, worker)
     with _Threads(job.config) as in_order:
-        workspace = Workspace(job.config.nstep, job.environment, in_order)
-        crew = Crew(worker, tables, bells, lambda index: _make_actor(job, index, tables, workspace))
+        make = actor_maker(job.config, job.algorithm, job.environment, job.seed, in_order)
+        crew = Crew(worker, tables, bells, lambda index: _timed(job, make(index, tables.snapshots[index])))
         split.ready, cpu_start = time.perf_counter(), time.process_time()
         run_actors(crew, tables, schedule, reporter, split)
         split.cpu = time.process_time() - cpu_start
@@ -221,8 +221,7 @@ def require_finite(statistics: Statistics, actor: int, rollout: int, tables: Sha
         )
 
 
-def _make_actor(job: Job, index: int, tables: SharedTables, workspace: Workspace) -> NStepActor | EpisodicActor:
-    actor = make_actor(job.config, job.algorithm, job.environment, job.seed, index, tables.snapshots[index], workspace)
+def _timed(job: Job, actor: NStepActor | EpisodicActor) -> NStepActor | EpisodicActor:
     if job.timed:
         actor.collector.environment = TimedEnvironment(actor.collector.environment)  # type: ignore[assignment]
     return actor

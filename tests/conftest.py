@@ -23,6 +23,7 @@ SMALL = {
     "seeds": [0],
     "nstep": {"envs": 4, "rollout_steps": 5, "total_steps": 12_800},
     "episodic": {"episodes": 80},
+    "checkpoint": {"seconds": 0.05},
     "evaluate": {"episodes": 10},
     "profile": {
         "workers": [1, 2],

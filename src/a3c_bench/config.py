@@ -98,6 +98,12 @@ class Episodic(_Section):
         return self.episodes
 
 
+class Checkpoint(_Section):
+    """How an interrupted training is saved."""
+
+    seconds: PositiveFloat
+
+
 class Evaluate(_Section):
     """How the trained policies are evaluated."""
 
@@ -127,6 +133,8 @@ class Config(_Section):
     workers: Workers
     threads: Threads
     numerics: Numerics
+    max_restarts: Annotated[int, Field(ge=0, le=1000)]
+    checkpoint: Checkpoint
     nstep: NStep
     episodic: Episodic
     evaluate: Evaluate

@@ -7,3 +7,7 @@ class BadInputError(Exception):
 
 class TrainingError(Exception):
     """Training stopped before its end: a worker died or a loss was not finite (exit code 1)."""
+
+
+class LostWorkerError(TrainingError):
+    """A worker died; what the others did since the last checkpoint is lost with it."""

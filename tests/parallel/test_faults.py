@@ -13,10 +13,11 @@ import pytest
 from conftest import ROOT, environment, small_config, small_params, write_params
 from ruamel.yaml import YAML
 
-from a3c_bench.errors import TrainingError
+from a3c_bench.errors import LostWorkerError, TrainingError
 from a3c_bench.parallel import pool
+from a3c_bench.reproducibility.trial import fingerprint
 
-LONG = {"nstep": {"total_steps": 100_000_000, "envs": 32}}
+LONG = {"max_restarts": 0, "nstep": {"total_steps": 100_000_000, "envs": 32}}
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -58,6 +59,40 @@ def test_a_killed_worker_ends_training_with_its_number_and_signal(number, name):
         pool.train(small_config(**LONG), "nstep", 0, kill_one)
     assert len(victims) == 2
     assert not any(victim.is_running() for victim in victims)
+
+
+@pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
+@pytest.mark.parametrize("schedule", ["ordered", "hogwild"])
+def test_a_lost_worker_is_replaced(algorithm, schedule, capfd):
+    config = small_config(
+        schedule=schedule,
+        checkpoint={"seconds": 0.02},
+        nstep={"total_steps": 150_000},
+        episodic={"episodes": 300},
+    )
+    kills = []
+
+    def kill_two(turn, env_steps, returns):
+        if turn > 100 + 700 * len(kills) and len(kills) < 2:
+            kills.append(turn)
+            workers_of(os.getpid())[len(kills) % 2].kill()
+
+    undisturbed = pool.train(config, algorithm, 0)
+    outcome = pool.train(config, algorithm, 0, kill_two, max_restarts=2)
+    assert len(kills) == 2
+    assert "restart 2 of 2" in capfd.readouterr().err
+    assert len(outcome.turns) == len(undisturbed.turns)
+    if schedule == "ordered":
+        assert fingerprint(outcome, []) == fingerprint(undisturbed, [])
+
+
+def test_workers_are_replaced_so_often_and_no_more():
+    def kill_one(turn, env_steps, returns):
+        for worker in workers_of(os.getpid())[:1]:
+            worker.kill()
+
+    with pytest.raises(LostWorkerError, match=r"died: killed by SIGKILL \(restarts: 2 of 2\)"):
+        pool.train(small_config(**LONG), "nstep", 0, kill_one, max_restarts=2)
 
 
 def test_an_exception_in_a_worker_comes_with_its_traceback():
@@ -104,7 +139,9 @@ def training(tmp_path):
 def assert_clean(children, folder):
     psutil.wait_procs(children, timeout=5)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith("ml")) == ["params.yaml"]
+    kept = {"params.yaml", ".a3c-bench"}  # the checkpoint to go on from
+    assert {path.name for path in folder.iterdir() if not path.name.startswith("ml")} <= kept
+    assert not list(folder.glob("**/*.partial"))
 
 
 @pytest.mark.parametrize(

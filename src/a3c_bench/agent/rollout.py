@@ -146,6 +146,11 @@ class NStepCollector:
         """Go on from another collector's `state`."""
         self.environment, self._actions, self._observations, self._over, self._episodes = state
 
+    @property
+    def rollouts_told(self) -> int:
+        """The rollouts whose episodes it has told of."""
+        return self._episodes.rollouts_told
+
     def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
         """The episodes (`FINISHED`) that ended since it last told: every so many rollouts, or now if `everything`."""
         return self._episodes.finished() if everything or self._episodes.full else NONE_FINISHED
@@ -161,8 +166,8 @@ class EpisodeLog:
         self._rewards = np.zeros(shape, np.float32)
         self._counted, self._over = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
         self._returns, self._lengths = np.zeros(envs), np.zeros(envs, np.int64)
-        self._first, self._kept = 0, 0
-        """The number of the first rollout that is kept, and how many are."""
+        self.rollouts_told, self._kept = 0, 0
+        """Rollouts whose episodes were told of, and how many after them are kept."""
 
     @property
     def full(self) -> bool:
@@ -186,11 +191,11 @@ class EpisodeLog:
         at_env, at_row = np.nonzero(self._over[rollouts].reshape(-1, envs).T)
         env_steps = np.cumsum(np.count_nonzero(counted.reshape(-1, steps, envs), axis=2), axis=1).ravel()
         finished = np.empty(len(at_row), FINISHED)
-        finished["rollout"] = self._first + at_row // steps
+        finished["rollout"] = self.rollouts_told + at_row // steps
         finished["offset"] = env_steps[at_row]
         finished["length"], self._lengths = _by_episode(self._lengths + np.cumsum(counted, axis=0), at_env, at_row)
         finished["return"], self._returns = _by_episode(self._returns + totals, at_env, at_row)
-        self._first, self._kept = self._first + self._kept, 0
+        self.rollouts_told, self._kept = self.rollouts_told + self._kept, 0
         return finished[np.argsort(at_row, kind="stable")]
 
 
@@ -269,6 +274,11 @@ class EpisodicCollector:
     def restore(self, state: tuple[Any, ...]) -> None:
         """Go on from another collector's `state`."""
         self.environment, self._actions, self._observation, self._noise, self._rollouts, self._finished = state
+
+    @property
+    def rollouts_told(self) -> int:
+        """The rollouts whose episodes it has told of."""
+        return self._rollouts - len(self._finished)
 
     def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
         """The episodes (`FINISHED`) that ended since it last told: every so many, or now if `everything`."""

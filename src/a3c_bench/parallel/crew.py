@@ -9,6 +9,7 @@ import numpy as np
 from a3c_bench.agent.actor import EpisodicActor, NStepActor
 from a3c_bench.agent.environments import pickling_keeps_state
 from a3c_bench.machine import cores
+from a3c_bench.parallel import checkpoint
 from a3c_bench.parallel.shared import PARCEL_BYTES, Bell, SharedTables
 
 AnyActor = NStepActor | EpisodicActor
@@ -24,14 +25,22 @@ class Crew:
     """
 
     def __init__(
-        self, worker: int, tables: SharedTables, bells: Sequence[Bell], make: Callable[[int], AnyActor]
+        self,
+        worker: int,
+        tables: SharedTables,
+        bells: Sequence[Bell],
+        make: Callable[[int], AnyActor],
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
-        self._worker, self._tables, self._bells, self._make = worker, tables, bells, make
+        """`tell`: called before an actor leaves, so that the main process hears of its episodes in their order."""
+        self._worker, self._tables, self._bells, self._make, self._tell = worker, tables, bells, make, tell
         self._rollouts, self._cores = tables.shape.rollouts, cores()
-        self._actors = {int(index): make(int(index)) for index in np.flatnonzero(tables.host == worker)}
-        self._here = set(self._actors)
-        self._can_travel = len(bells) > 1 and self._pack(min(self._here))
-        """Where environments cannot be pickled, or not with their state, actors stay where they are."""
+        self._actors: dict[int, AnyActor] = {}
+        self._here: set[int] = set()
+        for index in np.flatnonzero(tables.host == worker).tolist():
+            self._actor(index)
+        if self._packed(min(self._here)) is None:
+            tables.pinned[0] = True
 
     def next(self) -> tuple[int, AnyActor] | None:
         """The ready actor whose turn comes first; waits for one, and returns None when all turns are taken."""
@@ -54,7 +63,7 @@ class Crew:
 
     def _share(self, mine: Sequence[int], hosts: Sequence[int]) -> None:
         """`mine`: this worker's ready actors, in the order of their turns; `hosts`: of all ready actors."""
-        if len(mine) < 2 or not self._can_travel:
+        if len(mine) < 2 or len(self._bells) < 2 or self._tables.pinned[0]:
             return
         counts = [hosts.count(worker) for worker in range(len(self._bells))]
         poorest = counts.index(min(counts))
@@ -72,32 +81,43 @@ class Crew:
 
     def _give(self, index: int, worker: int) -> None:
         # One that was given to this worker and has not run here yet is still packed.
-        if index not in self._here or self._pack(index):
+        if index in self._here:
+            parcel = self._packed(index)
+            if parcel is None:
+                return
+            self._tell()
+            self._tables.parcels[index, : len(parcel)] = np.frombuffer(parcel, np.uint8)
+            self._tables.parcel_bytes[index] = len(parcel)
             self._here.discard(index)
-            self._tables.host[index] = worker
-            self._bells[worker].ring()
+        self._tables.host[index] = worker
+        self._bells[worker].ring()
 
-    def _pack(self, index: int) -> bool:
+    def keep(self, index: int) -> None:
+        """Add the state of an actor that is here to the checkpoint that is being taken."""
+        parcel = self._packed(index)
+        if parcel is not None:
+            self._tell()
+            checkpoint.keep_actor(self._tables, index, parcel, self._actors[index].collector.rollouts_told)
+
+    def _packed(self, index: int) -> bytes | None:
+        """None where environments cannot be pickled, or not with their state."""
         collector = self._actors[index].collector
         if not pickling_keeps_state(collector.environment):
-            return False
+            return None
         try:
             parcel = pickle.dumps(collector.state(), pickle.HIGHEST_PROTOCOL)
         except Exception:  # an environment's own code may raise anything
-            return False
-        if len(parcel) > PARCEL_BYTES:
-            return False
-        self._tables.parcels[index, : len(parcel)] = np.frombuffer(parcel, np.uint8)
-        self._tables.parcel_bytes[index] = len(parcel)
-        return True
+            return None
+        return parcel if len(parcel) <= PARCEL_BYTES else None
 
     def _actor(self, index: int) -> AnyActor:
         if index not in self._actors:
             self._actors[index] = self._make(index)
         actor = self._actors[index]
         if index not in self._here:
-            parcel = self._tables.parcels[index, : int(self._tables.parcel_bytes[index])]
-            # Packed by another worker of this run: nobody else can write there.
-            actor.collector.restore(pickle.loads(parcel.tobytes()))  # noqa: S301
+            size = int(self._tables.parcel_bytes[index])
+            if size:
+                # By another worker of this run, or from a checkpoint that only this user can have written.
+                actor.collector.restore(pickle.loads(self._tables.parcels[index, :size].tobytes()))  # noqa: S301
             self._here.add(index)
         return actor

@@ -1,9 +1,14 @@
 """The pool: starts the workers of one training run, watches them, and stops them all when one is lost."""
 
+import fcntl
+import itertools
 import multiprocessing
 import signal
+import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import TracebackType
@@ -16,12 +21,18 @@ from a3c_bench.agent.actor import initial_parameters, make_layout
 from a3c_bench.agent.arrays import Floats
 from a3c_bench.agent.environments import EnvironmentInfo, describe
 from a3c_bench.config import AlgorithmName, Config
-from a3c_bench.errors import TrainingError
+from a3c_bench.errors import LostWorkerError, TrainingError
+from a3c_bench.parallel.checkpoint import Checkpoint, ask, complete, take
 from a3c_bench.parallel.shared import Bell, Shape, SharedTables
 from a3c_bench.parallel.worker import EPISODE, Done, Failed, Job, Report, TimeSplit, run_worker
 
 DIGESTS = 20
 POLL_SECONDS = 0.2
+PIPE_BYTES = 1 << 20
+KEEP_SECONDS = 1.0
+"""A checkpoint is taken as often as this, at least; one that is not written to disk costs next to nothing."""
+KEEP_SHARE = 0.02
+"""The share of the main process's time that taking checkpoints may cost, however large they are."""
 # What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
 PRELOADED = ["a3c_bench.parallel.worker", "gymnasium.envs.classic_control"]
 
@@ -44,11 +55,23 @@ class Outcome:
     peak_memory_bytes: list[int]
     started: float
     """When the first worker was started (a clock's value, like the turns' `time`)."""
+    turns_before: int = 0
+    """Turns of the checkpoint from which this run went on: they were not timed by its clock."""
 
     @property
     def env_steps(self) -> int:
         """Env steps of the whole training."""
         return int(np.sum(self.turns["env_steps"]))
+
+    @property
+    def seconds(self) -> float:
+        """From the first worker's start to the last turn."""
+        return float(self.turns["time"][-1] - self.started)
+
+    @property
+    def env_steps_per_second(self) -> float:
+        """Of the turns that were taken in this run."""
+        return float(np.sum(self.turns["env_steps"][self.turns_before :]) / self.seconds)
 
 
 class Watcher(Protocol):
@@ -63,6 +86,10 @@ def _ignore(turn: int, env_steps: int, returns: NDArray[np.float64]) -> None:
     pass
 
 
+Keep = Callable[[Checkpoint], None]
+"""Is given every checkpoint."""
+
+
 def train(
     config: Config,
     algorithm: AlgorithmName,
@@ -70,15 +97,31 @@ def train(
     watcher: Watcher = _ignore,
     timed: bool = False,
     environment: EnvironmentInfo | None = None,
+    start: Checkpoint | None = None,
+    keep: Keep = lambda checkpoint: None,
+    max_restarts: int = 0,
 ) -> Outcome:
-    """Train one model with `config.workers` processes; raises `TrainingError` when a worker is lost.
+    """Train one model with `config.workers` processes, from `start` on if it is given.
 
-    No process outlives the call, however it ends.
+    A lost worker may have died anywhere, in the middle of an update too: all begin again where the last checkpoint was.
+    Raises `LostWorkerError` when that has happened `max_restarts` times already. No process outlives the call, however
+    it ends.
     """
     job = Job(config, algorithm, seed, environment or describe(config.env), timed)
-    with Pool(job) as pool:
-        pool.run(watcher)
-        return pool.outcome()
+    checkpoint, started = start, time.perf_counter()
+    for restart in itertools.count(1):
+        with Pool(job, checkpoint, keep) as pool:
+            try:
+                pool.run(watcher)
+                return replace(pool.outcome(), started=started, turns_before=start.turn if start else 0)
+            except LostWorkerError as lost:
+                if restart > max_restarts:
+                    raise LostWorkerError(f"{lost} (restarts: {max_restarts} of {max_restarts})") from None
+                checkpoint = pool.checkpoint
+                turn = checkpoint.turn if checkpoint else 0
+                again = f"all workers start again at turn {turn:,} (restart {restart} of {max_restarts})"
+                print(f"a3c-bench: {lost}; {again}", file=sys.stderr)
+    raise AssertionError("unreachable")
 
 
 @dataclass
@@ -95,18 +138,23 @@ class Pool:
     """The worker processes of one job and what they share."""
 
     job: Job
+    checkpoint: Checkpoint | None = None
+    """The last one: at first the one to start from."""
+    keep: Keep = lambda checkpoint: None
     members: list[_Member] = field(default_factory=list)
     episodes: list[NDArray[np.void]] = field(default_factory=list)
 
     def __enter__(self) -> "Pool":
         job, settings = self.job, self.job.config.algorithm(self.job.algorithm)
         layout = make_layout(settings, job.environment)
-        sets = settings.actors if settings.adam_statistics == "own" else 1
-        self.tables = SharedTables(Shape(layout.size, settings.actors, settings.rollouts, sets, DIGESTS))
+        self.tables = SharedTables(shape(job))
         self.bells = [Bell() for _ in range(job.workers)]
         self.tables.model[:] = initial_parameters(settings, layout, job.seed)
         self.tables.snapshots[:] = self.tables.model
         self.tables.host[:] = np.arange(settings.actors) % job.workers
+        if self.checkpoint:
+            self.checkpoint.restore(self.tables)
+            self.episodes.append(self.checkpoint.episodes)
         self.started = time.perf_counter()
         try:
             for worker in range(job.workers):
@@ -124,6 +172,9 @@ class Pool:
     def _start(self, worker: int) -> _Member:
         context = process_context()
         receiver, sender = context.Pipe(duplex=False)
+        # At first many short episodes end: no worker should wait until the main process comes round to read of them.
+        with suppress(OSError):
+            fcntl.fcntl(sender.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         process = context.Process(
             target=run_worker,
             args=(self.job, worker, self.tables, self.bells, sender),
@@ -135,13 +186,32 @@ class Pool:
         return _Member(process, receiver)
 
     def run(self, watcher: Watcher) -> None:
-        """Return when every worker is done; raises `TrainingError` as soon as one is lost."""
+        """Return when every worker is done; raises `LostWorkerError` as soon as one is lost."""
+        pause = min(KEEP_SECONDS, self.job.config.checkpoint.seconds)
+        due, asked = time.monotonic() + pause, False
         while any(member.done is None for member in self.members):
-            returns = self.receive(POLL_SECONDS)
+            returns = self.receive(min(POLL_SECONDS, pause))
             turn = int(self.tables.turn[0])
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
+            if not asked and time.monotonic() > due:
+                ask(self.tables)
+                asked = True
+            elif asked and complete(self.tables):
+                spent = self._take()
+                due, asked = time.monotonic() + max(pause, spent / KEEP_SHARE), False
         for member in self.members:
             member.process.join()
+
+    def _take(self) -> float:
+        """Take the checkpoint that is complete and hand it on; returns the seconds that this took."""
+        start = time.process_time()
+        # What the workers told of before it became complete is on its way.
+        while wait([member.channel for member in self.members if member.done is None], 0):
+            self.receive(0)
+        self.episodes = [np.concatenate([*self.episodes, np.empty(0, EPISODE)])]
+        self.checkpoint = take(self.tables, self.episodes[0])
+        self.keep(self.checkpoint)
+        return time.process_time() - start
 
     def receive(self, seconds: float) -> NDArray[np.float64]:
         """Wait so long for the workers' messages and take them; returns the returns of the episodes they tell of."""
@@ -158,7 +228,7 @@ class Pool:
         except (EOFError, OSError):
             member.process.join()
             exit_code = describe_exit(member.process.exitcode)
-            raise TrainingError(f"{member.process.name} died: {exit_code}") from None
+            raise LostWorkerError(f"{member.process.name} died: {exit_code}") from None
         if isinstance(message, Report):
             self.episodes.append(message.episodes)
             return message.episodes["return"]
@@ -196,6 +266,14 @@ class Pool:
             peak_memory_bytes=[message.peak_memory_bytes for message in done],
             started=self.started,
         )
+
+
+def shape(job: Job) -> Shape:
+    """The sizes of a job's shared memory."""
+    settings = job.config.algorithm(job.algorithm)
+    parameters = make_layout(settings, job.environment).size
+    sets = settings.actors if settings.adam_statistics == "own" else 1
+    return Shape(parameters, settings.actors, settings.rollouts, sets, DIGESTS)
 
 
 def place_episodes(

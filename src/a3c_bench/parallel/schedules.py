@@ -9,6 +9,7 @@ import numpy as np
 from a3c_bench.agent.actor import Statistics
 from a3c_bench.agent.optimizer import Adam
 from a3c_bench.config import ScheduleName
+from a3c_bench.parallel import checkpoint
 from a3c_bench.parallel.shared import Bell, SharedTables
 
 LearningRate = Callable[[int], float]
@@ -60,6 +61,7 @@ class Schedule(ABC):
         if row is not None:
             np.copyto(tables.digests[row], tables.model)
         tables.turn[0] = turn + 1
+        checkpoint.attend(tables)
         if turn + 1 == tables.shape.turns:
             for bell in self._bells:
                 bell.ring()
@@ -77,8 +79,8 @@ class Hogwild(Schedule):
         with self._tables.locked():
             turn = int(self._tables.turn[0])
             self._record(turn, actor, rollout, statistics)
+            self._tables.submitted[actor] = self._tables.taken[actor] = rollout + 1
             self._finish_turn(turn)
-        self._tables.submitted[actor] = self._tables.taken[actor] = rollout + 1
 
 
 class Ordered(Schedule):

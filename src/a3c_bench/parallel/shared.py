@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from a3c_bench.agent.arrays import Floats, Integers
+from a3c_bench.agent.arrays import Flags, Floats, Integers
 
 TURN = np.dtype(
     [
@@ -32,8 +32,9 @@ TURN = np.dtype(
 """One row per turn. `time` is a clock's value (seconds): for rates only, it never reaches a result file."""
 
 ALIGNMENT = 64
-PARCEL_BYTES = 1 << 18
-"""Room for an actor on its way to another worker; takes memory only as far as it is used."""
+NEVER = -1
+PARCEL_BYTES = 1 << 22
+"""Room for an actor's packed state; takes memory only as far as it is used."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,18 @@ class Shape:
             "digests": (np.float32, (self.digests, self.parameters)),
             "parcels": (np.uint8, (self.actors, PARCEL_BYTES)),
             "parcel_bytes": (np.int64, (self.actors,)),
+            "pinned": (np.bool_, (1,)),
+            "keep_asked": (np.bool_, (1,)),
+            "keep_after": (np.int64, (1,)),
+            "kept_after": (np.int64, (self.actors + 1,)),
+            "kept_told": (np.int64, (self.actors,)),
+            "kept_model": (np.float32, (self.parameters,)),
+            "kept_snapshots": (np.float32, (self.actors, self.parameters)),
+            "kept_adam_first": (np.float32, (self.adam_statistics, self.parameters)),
+            "kept_adam_second": (np.float32, (self.adam_statistics, self.parameters)),
+            "kept_adam_count": (np.int64, (self.adam_statistics, 1)),
+            "kept_parcels": (np.uint8, (self.actors, PARCEL_BYTES)),
+            "kept_parcel_bytes": (np.int64, (self.actors,)),
         }
 
     def offsets(self) -> tuple[dict[str, int], int]:
@@ -93,7 +106,8 @@ class SharedTables:
 
     model: the shared parameters. snapshots, gradients: one row per actor. host: the worker of each actor. submitted,
     taken: rollouts whose gradient an actor has handed in, and those that have been applied. turn: turns taken so far,
-    which is the model's version. parcels: the state of an actor on its way to another worker, and its size.
+    which is the model's version. parcels: the state of an actor on its way to another worker, and its size. pinned:
+    actors cannot be packed, so they stay where they are. keep_…, kept_…: see `checkpoint.py`.
     """
 
     model: Floats
@@ -110,11 +124,24 @@ class SharedTables:
     digests: Floats
     parcels: NDArray[np.uint8]
     parcel_bytes: Integers
+    pinned: Flags
+    keep_asked: Flags
+    keep_after: Integers
+    kept_after: Integers
+    kept_told: Integers
+    kept_model: Floats
+    kept_snapshots: Floats
+    kept_adam_first: Floats
+    kept_adam_second: Floats
+    kept_adam_count: Integers
+    kept_parcels: NDArray[np.uint8]
+    kept_parcel_bytes: Integers
 
     def __init__(self, shape: Shape) -> None:
         descriptor = os.memfd_create("a3c-bench")
         os.ftruncate(descriptor, shape.offsets()[1])
         self._map(shape, descriptor)
+        self.keep_after[:] = self.kept_after[:] = NEVER
 
     def _map(self, shape: Shape, descriptor: int) -> None:
         self.shape = shape

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.util import get_temp_dir
 from typing import Any
 
 import numpy as np
@@ -71,7 +73,7 @@ class TimeSplit:
     submitting: float = 0.0
     """Handing in gradients and applying them, one's own and others'."""
     recording: float = 0.0
-    """Keeping the learning curve."""
+    """Keeping the learning curve, and checkpoints."""
     waiting: float = 0.0
     """Waiting for a snapshot."""
     cpu: float = 0.0
@@ -173,7 +175,9 @@ def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], ch
     schedule = make_schedule(job.config.schedule, tables, job.learning_rate, bells, worker)
     with _Threads(job.config) as in_order:
         make = actor_maker(job.config, job.algorithm, job.environment, job.seed, in_order)
-        crew = Crew(worker, tables, bells, lambda index: _timed(job, make(index, tables.snapshots[index])))
+        crew = Crew(
+            worker, tables, bells, lambda index: _timed(job, make(index, tables.snapshots[index])), reporter.flush
+        )
         split.ready, cpu_start = time.perf_counter(), time.process_time()
         run_actors(crew, tables, schedule, reporter, split)
         split.cpu = time.process_time() - cpu_start
@@ -199,6 +203,8 @@ def run_actors(crew: Crew, tables: SharedTables, schedule: Schedule, reporter: R
         submitted = clock()
         actor.record()
         reporter.add(index, actor.finished_episodes())
+        if tables.keep_after[0] == rollout_number:
+            crew.keep(index)
         recorded = clock()
         split.waiting += ready - start
         split.collecting += collected - ready
@@ -256,6 +262,8 @@ def _die_with_parent() -> None:
 
     def watch() -> None:
         wait([parent.sentinel])
+        # The fork server's socket, which is the same folder for all: the main process cannot remove it any more.
+        shutil.rmtree(get_temp_dir(), ignore_errors=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()

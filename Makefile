@@ -8,12 +8,15 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
+ifdef FRESH
+export A3C_BENCH_FRESH := $(FRESH)
+endif
 
 VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THREADS)) $(if $(SCHEDULE),--schedule $(SCHEDULE)) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile verify proof speed peers search test test-pipeline lint bench mlflow lock clean
+.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline lint bench mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -31,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 check: setup ## check params.yaml and this machine, change nothing
 	@$(RUN) check
 
-repro: check ## train, evaluate, profile and report: the whole pipeline
+repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1: not from checkpoints)
 	@# The stages end when this make is gone; the process id tells them which one.
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro
 
@@ -46,6 +49,9 @@ proof: setup ## vary all that must not change the bits, write reports/reproducib
 	@command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -qq --yes qemu-user; } \
 		|| echo "make: qemu-user could not be installed: the rows of other CPU models stay open" >&2
 	@$(RUN) proof
+
+chaos: setup ## strike trainings with faults at random moments and compare their results (FAULTS=104; about 15 minutes)
+	@$(RUN) chaos $(if $(FAULTS),--faults $(FAULTS))
 
 speed: setup ## measure the figures of speed against floor and textbook loop (about 20 minutes)
 	@$(RUN) speed
@@ -85,5 +91,5 @@ lock: setup ## resolve the dependencies of pyproject.toml anew into requirements
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay
-	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json models mlruns mlflow.db .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """The command `a3c-bench`."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -58,12 +59,18 @@ def check() -> None:
 
 
 @app.command()
-def train(algorithm: Algorithm, seed: SeedArgument) -> None:
-    """Stage: train one model."""
+def train(
+    algorithm: Algorithm,
+    seed: SeedArgument,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", envvar="A3C_BENCH_FRESH", help="Begin anew, whatever checkpoint there is.")
+    ] = False,
+) -> None:
+    """Stage: train one model; goes on from its checkpoint where it was interrupted."""
     config = checked()
     from a3c_bench.stages import train as stage
 
-    stage.run(config, algorithm, seed)
+    stage.run(config, algorithm, seed, fresh)
 
 
 @app.command()
@@ -133,6 +140,18 @@ def proof() -> None:
 
 
 @app.command()
+def chaos(
+    faults: Annotated[int | None, typer.Option(min=1, help="So many; by default each kind four times.")] = None,
+) -> None:
+    """Strike trainings with faults at random moments, and compare what they end with."""
+    config = checked()
+    from a3c_bench.chaos import table as command
+
+    if not command.run(config, faults):
+        raise typer.Exit(1)
+
+
+@app.command()
 def speed() -> None:
     """Measure the figures of speed in one run, and write them to reports/speed."""
     config = checked()
@@ -181,14 +200,19 @@ def main() -> None:
     try:
         app()
     except BadInputError as error:
-        fail(str(error), 2)
+        fail(with_notes(str(error), error), 2)
     except TrainingError as error:
         message, *trace = error.args
         for line in trace:
             print(line, file=sys.stderr)
-        fail(message, 1)
+        fail(with_notes(message, error), 1)
     except supervision.StoppedError as stopped:
-        fail(stopped.reason, stopped.exit_code)
+        fail(with_notes(stopped.reason, stopped), stopped.exit_code)
+
+
+def with_notes(message: str, error: BaseException) -> str:
+    """The message, and what was noted on the error's way up."""
+    return "; ".join([message, *getattr(error, "__notes__", [])])
 
 
 def fail(message: str, exit_code: int) -> NoReturn:
@@ -198,5 +222,8 @@ def fail(message: str, exit_code: int) -> NoReturn:
     print(f"a3c-bench: {message}", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
+    if "multiprocessing.util" in sys.modules:
+        # The fork server's socket: nothing else removes it on this way out.
+        shutil.rmtree(sys.modules["multiprocessing.util"].get_temp_dir(), ignore_errors=True)
     # At once: MLflow's threads may take seconds to wind up, and whoever stopped the stage is waiting for its end.
     os._exit(exit_code)

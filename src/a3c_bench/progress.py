@@ -21,6 +21,8 @@ class Progress:
         self._start = time.monotonic()
         self._next_line = self._start + LINE_SECONDS
         self._mean_return = float("nan")
+        self._first_env_steps: int | None = None
+        """Those of a training that goes on from a checkpoint were not taken now."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -43,7 +45,9 @@ class Progress:
         """Show how far training is; the pool calls this a few times a second."""
         if len(returns):
             self._mean_return = float(np.mean(returns[-100:]))
-        rate = env_steps / max(time.monotonic() - self._start, 1e-9)
+        if self._first_env_steps is None:
+            self._first_env_steps = env_steps
+        rate = (env_steps - self._first_env_steps) / max(time.monotonic() - self._start, 1e-9)
         self.show(turn, f"{env_steps:,} env steps · {rate:,.0f} steps/s · recent return {self._mean_return:.0f}")
 
     def show(self, completed: int, status: str) -> None:

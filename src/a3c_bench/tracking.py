@@ -134,8 +134,7 @@ class Tracker:
     ) -> None:
         """Log a training run: curves over env steps, the figures, the speed, the files and the model."""
         self.metrics("train", metrics, outcome.env_steps)
-        seconds = float(outcome.turns["time"][-1] - outcome.started)
-        speed = {"env_steps_per_second": outcome.env_steps / seconds, "seconds": seconds}
+        speed = {"env_steps_per_second": outcome.env_steps_per_second, "seconds": outcome.seconds}
         self.metrics("speed", speed, outcome.env_steps)
         self._jobs.put(lambda: self._log_batches(curves(outcome)))
         self.artifacts(files)

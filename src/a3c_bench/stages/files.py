@@ -24,6 +24,8 @@ PROOF_ABOUT = REPORTS / "reproducibility" / "about.json"
 SCHEDULE_RUNS = REPORTS / "reproducibility" / "schedule-runs.csv"
 PRICE = REPORTS / "reproducibility" / "price.csv"
 SCHEDULES = REPORTS / "reproducibility" / "schedules.csv"
+FAULTS = REPORTS / "reproducibility" / "faults.csv"
+FAULTS_ABOUT = REPORTS / "reproducibility" / "faults-about.json"
 SEARCH = REPORTS / "speed" / "search.csv"
 SPEED = REPORTS / "speed" / "speed.csv"
 PEERS = REPORTS / "peers" / "peers.csv"
@@ -56,7 +58,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        with _signals_later():
+        with signals_later():
             for path, partial in temporary.items():
                 partial.replace(path)
     except OSError as error:
@@ -70,7 +72,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
 
 
 @contextmanager
-def _signals_later() -> Iterator[None]:
+def signals_later() -> Iterator[None]:
     """Keep what would stop the stage waiting, so that it cannot come between two renames."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1})
     try:

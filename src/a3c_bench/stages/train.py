@@ -9,19 +9,36 @@ from a3c_bench.agent.environments import EnvironmentInfo, describe
 from a3c_bench.config import AlgorithmName, Config
 from a3c_bench.parallel import pool
 from a3c_bench.progress import Progress
+from a3c_bench.stages.checkpoints import Checkpoints
 from a3c_bench.stages.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
 from a3c_bench.stats import WINDOW, steps_to_threshold
 from a3c_bench.tracking import Tracker
 
 
-def run(config: Config, algorithm: AlgorithmName, seed: int) -> None:
-    """Train, then write the model, its learning curve, the updates, the digests and the metrics."""
+def run(config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False) -> None:
+    """Train, then write the model, its learning curve, the updates, the digests and the metrics.
+
+    An interrupted training goes on from its last checkpoint, unless `fresh`.
+    """
     pool.start_server()
     environment = describe(config.env)
     settings = config.algorithm(algorithm)
-    with Tracker("train", config, algorithm, seed) as tracker:
+    with (
+        Tracker("train", config, algorithm, seed) as tracker,
+        Checkpoints(config, algorithm, seed, fresh) as checkpoints,
+    ):
+        start = checkpoints.newest()
         with Progress(f"train {algorithm} seed {seed}", settings.actors * settings.rollouts) as progress:
-            outcome = pool.train(config, algorithm, seed, progress, environment=environment)
+            outcome = pool.train(
+                config,
+                algorithm,
+                seed,
+                progress,
+                environment=environment,
+                start=start,
+                keep=checkpoints.keep,
+                max_restarts=config.max_restarts,
+            )
         metrics = summarise(outcome, environment)
         layout = make_layout(settings, environment)
         model = save(layout.tensors(outcome.parameters))
@@ -92,13 +109,11 @@ def digests(outcome: pool.Outcome, config: Config, algorithm: AlgorithmName, env
 
 def conclusion(config: Config, outcome: pool.Outcome, metrics: dict[str, int | float | None]) -> str:
     """What is said at the end of training: the textbook program's counter and exit codes, and the totals."""
-    times = outcome.turns["time"]
-    seconds = float(times[-1] - outcome.started)
     reached = metrics["steps_to_threshold"]
     lines = [
         f"episode counter {metrics['episodes']:,} · turns {metrics['turns']:,} · env steps {outcome.env_steps:,}",
         f"exit codes of the workers {outcome.exit_codes}",
-        f"{seconds:.1f} s from the first worker's start, {outcome.env_steps / seconds:,.0f} env steps/s",
+        f"{outcome.seconds:.1f} s from the first worker's start, {outcome.env_steps_per_second:,.0f} env steps/s",
         "reward threshold " + ("not reached" if reached is None else f"reached after {reached:,} env steps"),
     ]
     if metrics["mean_return_last_100"] is not None:

@@ -1,0 +1,188 @@
+"""An interrupted `train` goes on to the same files; what is not surely one's own checkpoint is refused."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import environment, small_params, write_params
+
+FILES = ("curve.csv", "updates.csv", "digests.csv", "metrics.json")
+LONGER = {"nstep": {"total_steps": 60_000}, "episodic": {"episodes": 150}}
+NEWEST = -1
+
+
+def start(folder, *arguments, **variables):
+    command = [sys.executable, "-m", "a3c_bench", "train", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(**variables), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def finish(folder, *arguments, **variables):
+    process = start(folder, *arguments, **variables)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return said
+
+
+def results(folder, algorithm):
+    paths = [folder / "reports" / "train" / algorithm / "seed-0" / name for name in FILES]
+    return [path.read_bytes() for path in [*paths, folder / "models" / algorithm / "seed-0.safetensors"]]
+
+
+def checkpoints(folder):
+    return sorted((folder / ".a3c-bench" / "checkpoints").glob("*/*.checkpoint"))
+
+
+def interrupt(folder, algorithm, number=signal.SIGTERM, count=2, **variables):
+    """Train until there are `count` checkpoints, then send the signal."""
+    process = start(folder, algorithm, "0", **variables)
+    deadline = time.monotonic() + 60
+    while len(checkpoints(folder)) < count:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=10)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_params(folder, small_params(**LONGER))
+    for algorithm in ("nstep", "episodic"):
+        finish(folder, algorithm, "0")
+    assert not (folder / ".a3c-bench").exists()
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_params(tmp_path, small_params(**LONGER))
+    return tmp_path
+
+
+@pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_an_interrupted_training_goes_on_to_the_same_files(algorithm, number, exit_code, folder, undisturbed):
+    code, said = interrupt(folder, algorithm, number)
+    assert code == exit_code
+    if number != signal.SIGKILL:
+        assert len(said.splitlines()) == 1
+        assert "the same command goes on from there" in said
+    assert not (folder / "models").exists()
+    assert "goes on from the checkpoint at turn" in finish(folder, algorithm, "0")
+    assert results(folder, algorithm) == results(undisturbed, algorithm)
+    assert not (folder / ".a3c-bench").exists()
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def damage_the_header(path):
+    path.write_bytes(b"[]" + path.read_bytes())
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def open_to_others(path):
+    path.chmod(0o644)
+
+
+def give_away(path):
+    os.chown(path, 12345, 12345)
+
+
+def link(path):
+    target = path.with_name("elsewhere")
+    path.rename(target)
+    path.symlink_to(target)
+
+
+def link_hard(path):
+    path.with_name("elsewhere").hardlink_to(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (cut_short, "damaged"),
+        (flip_a_bit, "damaged"),
+        (damage_the_header, "damaged"),
+        (empty, "damaged"),
+        (open_to_others, "open to other users (mode 644)"),
+        (give_away, "belongs to another user (number 12345)"),
+        (link, "symbolic links"),
+        (link_hard, "not a plain file of its own"),
+    ],
+)
+def test_a_bad_checkpoint_is_refused_and_the_one_before_it_used(change, words, folder, undisturbed):
+    if change is give_away and os.geteuid():
+        pytest.skip("only root can give a file away")
+    interrupt(folder, "nstep", signal.SIGKILL)
+    change(checkpoints(folder)[NEWEST])
+    said = finish(folder, "nstep", "0")
+    assert words in said
+    assert "goes on from the checkpoint at turn" in said
+    assert results(folder, "nstep") == results(undisturbed, "nstep")
+
+
+def test_a_checkpoint_of_other_params_is_left_alone(folder):
+    interrupt(folder, "nstep")
+    write_params(folder, small_params(nstep={"gamma": 0.5}))
+    said = finish(folder, "nstep", "0")
+    assert "begins anew" in said
+    assert "other params" in said
+    assert checkpoints(folder)
+
+
+def test_training_goes_on_with_another_number_of_workers(folder, undisturbed):
+    interrupt(folder, "nstep")
+    write_params(folder, small_params(**LONGER, workers=3))
+    assert "goes on from the checkpoint" in finish(folder, "nstep", "0")
+    assert results(folder, "nstep") == results(undisturbed, "nstep")
+
+
+@pytest.mark.parametrize(("arguments", "variables"), [(["--fresh"], {}), ([], {"A3C_BENCH_FRESH": "1"})])
+def test_fresh_ignores_checkpoints(arguments, variables, folder, undisturbed):
+    interrupt(folder, "nstep")
+    said = finish(folder, "nstep", "0", *arguments, **variables)
+    assert "goes on" not in said
+    assert results(folder, "nstep") == results(undisturbed, "nstep")
+
+
+def test_a_folder_that_others_can_enter_is_refused(folder, undisturbed):
+    (folder / ".a3c-bench").mkdir()
+    (folder / ".a3c-bench").chmod(0o755)
+    said = finish(folder, "nstep", "0")
+    assert "open to other users (mode 755)" in said
+    assert "without checkpoints" in said
+    assert results(folder, "nstep") == results(undisturbed, "nstep")
+
+
+def test_a_second_process_that_trains_the_same_makes_no_checkpoints(folder):
+    write_params(folder, small_params(nstep={"total_steps": 100_000_000}))
+    first = start(folder, "nstep", "0")
+    while not checkpoints(folder):
+        time.sleep(0.05)
+    second = start(folder, "nstep", "0")
+    assert "another process trains the same" in second.stderr.readline()
+    for process in (second, first):
+        process.terminate()
+        process.communicate(timeout=10)
+    assert checkpoints(folder)

@@ -1,5 +1,6 @@
 """`params.yaml`, validated into one frozen `Config`."""
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -173,8 +174,10 @@ def read_yaml(path: Path) -> object:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read ({error.strerror}); run from the repository's root") from None
-    except (YAMLError, UnicodeDecodeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except RecursionError:
+        raise BadInputError(f"{path}: not valid YAML: nested too deeply") from None
+    except Exception as error:  # the parser's own mistakes too: KeyError for a version of YAML that it does not know
+        reason = " ".join((str(error) if isinstance(error, YAMLError | ValueError) else repr(error)).split())
         raise BadInputError(f"{path}: not valid YAML: {reason}") from None
 
 
@@ -201,7 +204,11 @@ def _describe(error: ValidationError) -> str:
 
 
 def _shorten(value: Any, limit: int = 60) -> str:
-    text = " ".join(repr(value).split())
+    # Not `repr`: what YAML's aliases make of a few lines can be larger than any memory.
+    try:
+        text = " ".join(reprlib.repr(value).split())
+    except ValueError:  # Python writes no number of more than 4300 digits
+        text = "a very long number"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

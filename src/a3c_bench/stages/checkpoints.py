@@ -229,7 +229,9 @@ def require_own(path: Path, status: os.stat_result) -> None:
 
 def reason(error: Exception) -> str:
     """What is wrong, in one line."""
-    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return str(error)
 
 
 def say(line: str) -> None:

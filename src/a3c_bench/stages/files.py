@@ -63,7 +63,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
                 partial.replace(path)
     except OSError as error:
         raise BadInputError(
-            f"{error.filename}: cannot be written ({error.strerror}); the stage's results are not complete"
+            f"{error.filename or path}: cannot be written ({error.strerror}); the stage's results are not complete"
         ) from None
     finally:
         for partial in temporary.values():

@@ -1,5 +1,6 @@
 """Stage `report`: aggregates exactly the algorithms and seeds of the params, and renders figures, page and README."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,26 @@ def run(config: Config) -> None:
         tracker.artifacts([FIGURES, REPORTS / "index.html", REPORTS / "README.md"])
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file as a table; raises `BadInputError` that tells how to bring the file back."""
+def read_csv(path: Path, rows: int | None = None) -> pd.DataFrame:
+    """A CSV file as a table; raises `BadInputError` that tells how to bring the file back.
+
+    So it does for one that was cut short, in the middle of a line or (`rows`, if they are known) between two.
+    """
     try:
-        return pd.read_csv(path)
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            raise ValueError("its last line is cut short")
+        table = pd.read_csv(io.BytesIO(content))
+        if rows is not None and len(table) != rows:
+            raise ValueError(f"{len(table)} rows in place of {rows}")
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
+    return table
+
+
+def read_curve(folder: Path) -> pd.DataFrame:
+    """The learning curve of a training run: as many episodes as its metrics say."""
+    return read_csv(folder / "curve.csv", read_json(folder / "metrics.json")["episodes"])
 
 
 def frame_bytes(frame: pd.DataFrame) -> bytes:
@@ -111,7 +126,7 @@ def learning_tables(config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Each seed's curve, and the IQM over seeds with its interval, on a grid of env steps."""
     curves, bands = [], []
     for algorithm in config.algorithms:
-        runs = [read_csv(train_folder(algorithm, seed) / "curve.csv") for seed in config.seeds]
+        runs = [read_curve(train_folder(algorithm, seed)) for seed in config.seeds]
         last = min(int(run["env_step"].iloc[-1]) if len(run) else 1 for run in runs)
         grid = np.linspace(0, last, GRID_POINTS + 1).astype(np.int64)[1:]
         means = np.stack([curve_on_grid(run["env_step"].to_numpy(), run["return"].to_numpy(), grid) for run in runs])
@@ -140,7 +155,7 @@ def evaluation_table(config: Config) -> pd.DataFrame:
     tables = []
     for algorithm in config.algorithms:
         for seed in config.seeds:
-            table = read_csv(evaluate_folder(algorithm, seed) / "episodes.csv")
+            table = read_csv(evaluate_folder(algorithm, seed) / "episodes.csv", 2 * config.evaluate.episodes)
             table.insert(0, "algorithm", algorithm)
             table.insert(1, "seed", seed)
             tables.append(table)

@@ -168,7 +168,7 @@ def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspac
 
 
 def test_a_report_without_its_inputs_names_the_first_missing_one(workspace):
-    with pytest.raises(BadInputError, match=r"reports/train/nstep/seed-0/curve.csv: cannot be read.*make repro"):
+    with pytest.raises(BadInputError, match=r"reports/train/nstep/seed-0/metrics.json: cannot be read.*make repro"):
         report.run(small_config())
 
 
@@ -196,7 +196,7 @@ def test_the_report_shows_the_proof(workspace, proof):
     rows = [
         "nstep,reference,yes,yes,abcdefabcdef00,3,100,0.5,1000.0,1.0,",
         "nstep,workers 3,yes,no,bbcdefabcdef00,3,100,0.5,900.0,0.9,",
-        "nstep,resumed after being killed,yes,,,0,100,,,,not built yet",
+        "nstep,emulated CPU: Haswell,yes,,,0,100,,,,qemu-x86_64 is not installed",
         "nstep,hogwild,no,no,cbcdefabcdef00,3,100,1.0,1100.0,1.1,3 different results in 3 runs",
     ]
     folder = workspace / "reports" / "reproducibility"
@@ -208,7 +208,7 @@ def test_the_report_shows_the_proof(workspace, proof):
     assert "- nstep: the same bits under 1 of 2 conditions" in summary
     assert "under `hogwild`, 3 different results in 3 runs." in summary
     assert page.count('<td>nstep</td><td class="left">workers 3</td><td>no</td>') == 1
-    assert '<td class="left">resumed after being killed</td><td>open</td>' in page
+    assert '<td class="left">emulated CPU: Haswell</td><td>open</td>' in page
     assert "<td>no (contrast)</td>" in page
     assert "0.900 [0.800, 0.950]" in page
     assert "1234567" in page

@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from a3c_bench.stages.files import FAULTS, FAULTS_ABOUT, csv_bytes, json_bytes, 
 from a3c_bench.tracking import last_commit
 
 TIMES = 4
+AT_ONCE = 2
 ATTEMPTS = 5
 """A fault that struck before the first turn or after the last does not count, and is tried again."""
 CHANGES = {
@@ -92,9 +93,12 @@ def run(config: Config, count: int | None) -> bool:
     rows: list[Struck] = []
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder, Progress("chaos", count) as progress:
         stages = {name: undisturbed(changed, name, Path(folder)) for name in changed.algorithms}
-        for number, (kind, algorithm) in enumerate(itertools.islice(itertools.cycle(plan), count)):
-            progress.show(number, f"{algorithm}: {kind}")
-            rows.extend(struck(stages[algorithm], kind, number))
+        kinds, algorithms = zip(*itertools.islice(itertools.cycle(plan), count), strict=True)
+        with ThreadPoolExecutor(AT_ONCE) as executor:
+            results = executor.map(struck, [stages[name] for name in algorithms], kinds, range(count))
+            for done, found in enumerate(results, start=1):
+                rows += found
+                progress.show(done, f"{sum(row.survived and row.same for row in rows)} survived with the same bits")
     bad = [row for row in rows if not (row.survived and row.same)]
     for row in bad:
         print(f"{row.scene.algorithm}, {row.kind}, turn {row.scene.turn}: {row.note}")
@@ -127,11 +131,11 @@ def undisturbed(config: Config, algorithm: AlgorithmName, folder: Path) -> Stage
     return Stage(own, job, scene.results())
 
 
-def struck(stage: Stage, kind: str, number: int) -> Iterator[Struck]:
-    """One fault; nothing where it cannot be tried on this machine."""
+def struck(stage: Stage, kind: str, number: int) -> list[Struck]:
+    """One fault; none where it cannot be tried on this machine."""
     if KINDS[kind] in NEED_ROOT and os.geteuid():
         print(f"{kind}: not tried, a small disk can be mounted by root only")
-        return
+        return []
     for attempt in range(ATTEMPTS):
         chance = random.Random(f"{number} {attempt}")
         folder = stage.folder.with_name(f"fault-{number}-{attempt}")
@@ -143,9 +147,8 @@ def struck(stage: Stage, kind: str, number: int) -> Iterator[Struck]:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(scene.temporary, ignore_errors=True)
         if 0 < scene.turn < scene.shape.turns:
-            yield result
-            return
-    yield Struck(kind, scene, False, False, f"it struck outside of training in {ATTEMPTS} attempts: {result.note}")
+            return [result]
+    return [Struck(kind, scene, False, False, f"it struck outside of training in {ATTEMPTS} attempts: {result.note}")]
 
 
 def _strike(scene: Scene, stage: Stage, kind: str) -> Struck:

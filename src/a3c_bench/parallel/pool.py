@@ -197,12 +197,12 @@ class Pool:
                 ask(self.tables)
                 asked = True
             elif asked and complete(self.tables):
-                spent = self._take()
+                spent = self.take_checkpoint()
                 due, asked = time.monotonic() + max(pause, spent / KEEP_SHARE), False
         for member in self.members:
             member.process.join()
 
-    def _take(self) -> float:
+    def take_checkpoint(self) -> float:
         """Take the checkpoint that is complete and hand it on; returns the seconds that this took."""
         start = time.process_time()
         # What the workers told of before it became complete is on its way.

@@ -17,6 +17,8 @@ THREE_BLOCKS: Mapping[str, Any] = {"envs": 128, "rollout_steps": 20}
 """A rollout of 2560 rows: three blocks for the threads to share."""
 LARGE = "rollouts of three blocks"
 
+OFTEN: Mapping[str, Any] = {"seconds": 0.02}
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -40,8 +42,6 @@ class Condition:
     """In another folder, as another user."""
     cpu_model: str | None = None
     """Emulated."""
-    measured: bool = True
-    """False: the product has nothing yet that this row could measure."""
 
 
 def conditions(algorithm: AlgorithmName) -> Iterator[Condition]:
@@ -62,7 +62,7 @@ def conditions(algorithm: AlgorithmName) -> Iterator[Condition]:
     yield from (Condition(f"PYTHONHASHSEED={seed}", variables={"PYTHONHASHSEED": seed}) for seed in ("0", "12345"))
     yield Condition("PYTHONMALLOC=malloc", variables={"PYTHONMALLOC": "malloc"})
     yield Condition("another folder and user", elsewhere=True)
-    yield Condition("resumed after being killed", measured=False)
+    yield Condition("killed, and gone on from a checkpoint", {"checkpoint": OFTEN}, trial={"killed": True})
     yield from (Condition(f"emulated CPU: {model}", cpu_model=model) for model in CPU_MODELS)
     yield Condition("hogwild", {"schedule": "hogwild"}, promised=False)
     yield Condition("numerics: native", {"numerics": "native"}, promised=False)

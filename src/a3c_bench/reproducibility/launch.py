@@ -39,8 +39,6 @@ class Launcher:
 
     def obstacle(self, condition: Condition) -> str | None:
         """Why a condition cannot be measured here; None if it can."""
-        if not condition.measured:
-            return "not built yet"
         if condition.cpu_model and not shutil.which(EMULATOR):
             return f"{EMULATOR} is not installed"
         return None

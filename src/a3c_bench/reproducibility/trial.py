@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from a3c_bench.config import AlgorithmName, Config, parse_config
 
 if TYPE_CHECKING:
     from a3c_bench.agent.environments import EnvironmentInfo
+    from a3c_bench.parallel.checkpoint import Checkpoint
     from a3c_bench.parallel.pool import Outcome
 
 
@@ -38,6 +40,8 @@ class Trial:
     slow: int | None = None
     """The worker that is held up at every gradient."""
     one_core: bool = False
+    killed: bool = False
+    """All workers are killed when the first checkpoint is there; new ones go on from it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def run(config: Config, trial: Trial) -> Result:
         pool.run_worker = functools.partial(  # type: ignore[attr-defined]
             disturbance.run_worker, folder=folder, delayed=trial.delayed, slow=trial.slow
         )
-        outcome = pool.train(config, trial.algorithm, trial.seed, environment=environment)
+        outcome = train(config, trial, environment)
         order = disturbance.ready_order(Path(folder), config.algorithm(trial.algorithm).actors)
     evaluations = _evaluate(config, trial, environment, outcome)
     returns = outcome.episodes["return"]
@@ -96,6 +100,28 @@ def run(config: Config, trial: Trial) -> Result:
         greedy_return=float(evaluations[0].mean()),
         sampled_return=float(evaluations[1].mean()),
     )
+
+
+class EndedOnPurposeError(Exception):
+    """The training was to end here; its workers are killed."""
+
+
+def train(config: Config, trial: Trial, environment: "EnvironmentInfo") -> "Outcome":
+    """Train, in one go or in two."""
+    from a3c_bench.parallel import pool
+
+    whole = functools.partial(pool.train, config, trial.algorithm, trial.seed, environment=environment)
+    if not trial.killed:
+        return whole()
+    taken: list[Checkpoint] = []
+
+    def end(checkpoint: "Checkpoint") -> None:
+        taken.append(checkpoint)
+        raise EndedOnPurposeError
+
+    with suppress(EndedOnPurposeError):
+        whole(keep=end)
+    return whole(start=taken[0])
 
 
 def fingerprint(outcome: "Outcome", evaluations: list[Any]) -> str:

@@ -36,6 +36,8 @@ class Contestant:
     """What it has done so far."""
     tend: Callable[[], object] = lambda: None
     """Called towards the end of each of its slices, while it runs: what it is saying it can say to the end."""
+    meanwhile: Callable[[float], object] = time.sleep
+    """What is done for so many seconds while it runs."""
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all its processes."""
@@ -60,15 +62,24 @@ def _slice(contestant: Contestant) -> float:
     contestant.signal(signal.SIGCONT)
     time.sleep(SETTLING_SECONDS)
     before, start = contestant.env_steps(), time.perf_counter()
-    time.sleep(SLICE_SECONDS)
+    contestant.meanwhile(SLICE_SECONDS)
     after, end = contestant.env_steps(), time.perf_counter()
     contestant.tend()
     contestant.signal(signal.SIGSTOP)
     return (after - before) / (end - start)
 
 
+Meanwhile = Callable[[Pool, float], object]
+"""What is done with a training for so many seconds while it runs."""
+
+
 @contextmanager
-def training(config: Config, algorithm: AlgorithmName, **changes: Any) -> Iterator[Contestant]:
+def training(
+    config: Config,
+    algorithm: AlgorithmName,
+    meanwhile: Meanwhile = lambda pool, seconds: time.sleep(seconds),
+    **changes: Any,
+) -> Iterator[Contestant]:
     """A training without an end, with `changes` of the params' top-level keys."""
     params = config.model_dump(mode="json") | changes
     nstep, episodic = params["nstep"], params["episodic"]
@@ -82,6 +93,7 @@ def training(config: Config, algorithm: AlgorithmName, **changes: Any) -> Iterat
             [member.process.pid or 0 for member in pool.members],
             lambda: int(np.sum(pool.tables.turns["env_steps"][: int(pool.tables.turn[0])])),
             lambda: pool.receive(0),
+            lambda seconds: meanwhile(pool, seconds),
         )
         contestant.signal(signal.SIGSTOP)
         yield contestant

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 from rich.console import Console
@@ -14,7 +14,7 @@ from a3c_bench.agent.arrays import Doubles
 from a3c_bench.agent.environments import EnvironmentInfo, describe
 from a3c_bench.config import AlgorithmName, Config
 from a3c_bench.progress import Progress
-from a3c_bench.speed import around, floor, whole_run, yardstick
+from a3c_bench.speed import around, checkpointing, floor, whole_run, yardstick
 from a3c_bench.speed.in_turns import counting, rates_in_turns, training
 from a3c_bench.stages.files import SPEED, csv_bytes, write_all
 from a3c_bench.stats import bootstrap, ratio_of_means
@@ -54,6 +54,8 @@ def run(config: Config, slices: int = SLICES) -> None:
                 lambda done, name=algorithm: progress.show(next(counter), f"{name}, slice {done}"),  # type: ignore[misc]
             )
             found += compare(algorithm, rates)
+            progress.show(next(counter), f"{algorithm}, checkpoints")
+            found.append(saved(algorithm, checkpointing.measure(with_workers(config, PROCESSES), algorithm, slices)))
         if "nstep" in config.algorithms:
             progress.show(next(counter), "what is around training")
             tracked, bare = around.measure().T
@@ -109,6 +111,18 @@ def figure(algorithm: str, what: str, rates: Doubles, base: Doubles, target: flo
     low, high = (float(interval.low), float(interval.high)) if interval else (None, None)
     means = float(rates.mean()), float(base.mean())
     return Figure(algorithm, what, ratio, low, high, *means, len(rates), target)
+
+
+def saved(algorithm: AlgorithmName, cost: checkpointing.Cost) -> Figure:
+    """What is left of the rate with one checkpoint a second; more of them were taken, to measure it well."""
+    saving, plain = cost.rates.T
+    many = figure(algorithm, "training with a checkpoint a second ÷ without", saving, plain, 0.98)
+
+    def one(ratio: float) -> float:
+        return 1 - (1 - ratio) / cost.per_second
+
+    low, high = (None if bound is None else one(bound) for bound in (many.low, many.high))
+    return replace(many, ratio=one(many.ratio), low=low, high=high)
 
 
 def whole(run: whole_run.WholeRun) -> Figure:

@@ -16,7 +16,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline lint bench mlflow lock clean
+.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline audit lint bench mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -53,10 +53,10 @@ proof: setup ## vary all that must not change the bits, write reports/reproducib
 chaos: setup ## strike trainings with faults at random moments and compare their results (FAULTS=104; about 15 minutes)
 	@$(RUN) chaos $(if $(FAULTS),--faults $(FAULTS))
 
-speed: setup ## measure the figures of speed against floor and textbook loop (about 20 minutes)
+speed: setup ## measure the figures of speed against floor and textbook loop (about 25 minutes)
 	@$(RUN) speed
 
-peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train other systems beside this one (SEEDS=5; about 40 minutes)
+peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train other systems beside this one (SEEDS=5; about 25 minutes)
 	@$(RUN) peers $(if $(SEEDS),--seeds $(SEEDS))
 
 .peers/%/.installed: peers/%.lock
@@ -64,7 +64,7 @@ peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train o
 	$(@D)/bin/pip install --quiet --requirement $<
 	@touch $@
 
-search: setup ## search for the fastest hyper-parameters of nstep (about 40 minutes)
+search: setup ## search for the fastest hyper-parameters of nstep (about 20 minutes)
 	@$(RUN) search
 
 test: setup lint ## lint, types and tests
@@ -72,6 +72,11 @@ test: setup lint ## lint, types and tests
 
 test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server
 	$(VENV)/bin/pytest tests/pipeline -m pipeline
+
+audit: setup ## look the locked packages up among the known vulnerabilities (needs a network)
+	$(PYTHON) -m venv .audit
+	.audit/bin/pip install --quiet pip-audit==2.9.0
+	.audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 lint: setup ## format check, lint and types
 	$(VENV)/bin/ruff check .
@@ -91,5 +96,5 @@ lock: setup ## resolve the dependencies of pyproject.toml anew into requirements
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay
-	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .peers .audit .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,10 +4,12 @@ import ast
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, small_config
 from ruamel.yaml import YAML
 
+from a3c_bench.cli import chosen
 from a3c_bench.config import Config
+from a3c_bench.errors import BadInputError
 
 SOURCE = ROOT / "src"
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
@@ -127,3 +129,23 @@ def test_small_results_are_kept_in_git_and_models_are_not(stage):
         path = entry if heavy else next(iter(entry))
         assert heavy == path.endswith((".safetensors", "curve.csv", "updates.csv")), path
         assert heavy or entry[path] == {"cache": False}
+
+
+def test_no_params_reach_a_shell():
+    assert not [name for name, stage in PIPELINE["stages"].items() if "$" in stage["cmd"]]
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"), [("train@episodic-3", ("episodic", 3)), ("train@nstep-0", ("nstep", 0))]
+)
+def test_a_stage_learns_its_algorithm_and_seed_from_its_name(stage, expected, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", stage)
+    assert chosen(small_config(seeds=[0, 3]), None, None) == expected
+    assert chosen(small_config(), "nstep", 7) == ("nstep", 7)
+
+
+@pytest.mark.parametrize("stage", ["", "train", "train@nstep-9", "train@nstep-0; touch pwned", "train@-"])
+def test_a_stage_of_another_name_is_refused(stage, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", stage)
+    with pytest.raises(BadInputError, match="which algorithm and seed"):
+        chosen(small_config(), None, None)

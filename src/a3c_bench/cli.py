@@ -1,5 +1,6 @@
 """The command `a3c-bench`."""
 
+import itertools
 import os
 import shutil
 import sys
@@ -19,8 +20,8 @@ app = typer.Typer(
     help="A reproducible benchmark pipeline for shared-model, multi-process actor-critic (A3C).",
 )
 
-Algorithm = Annotated[AlgorithmName, typer.Argument(help="A section of params.yaml: nstep or episodic.")]
-SeedArgument = Annotated[int, typer.Argument(min=0, help="The training run's seed.")]
+Algorithm = Annotated[AlgorithmName | None, typer.Argument(help="A section of params.yaml: nstep or episodic.")]
+SeedArgument = Annotated[int | None, typer.Argument(min=0, help="The training run's seed.")]
 
 
 def prepare() -> Config:
@@ -60,8 +61,8 @@ def check() -> None:
 
 @app.command()
 def train(
-    algorithm: Algorithm,
-    seed: SeedArgument,
+    algorithm: Algorithm = None,
+    seed: SeedArgument = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", envvar="A3C_BENCH_FRESH", help="Begin anew, whatever checkpoint there is.")
     ] = False,
@@ -70,16 +71,27 @@ def train(
     config = checked()
     from a3c_bench.stages import train as stage
 
-    stage.run(config, algorithm, seed, fresh)
+    stage.run(config, *chosen(config, algorithm, seed), fresh)
 
 
 @app.command()
-def evaluate(algorithm: Algorithm, seed: SeedArgument) -> None:
+def evaluate(algorithm: Algorithm = None, seed: SeedArgument = None) -> None:
     """Stage: evaluate one trained model."""
     config = checked()
     from a3c_bench.stages import evaluate as stage
 
-    stage.run(config, algorithm, seed)
+    stage.run(config, *chosen(config, algorithm, seed))
+
+
+def chosen(config: Config, algorithm: AlgorithmName | None, seed: int | None) -> tuple[AlgorithmName, int]:
+    """The algorithm and seed that are asked for: by argument, or by the name of the stage that DVC runs."""
+    if algorithm is not None and seed is not None:
+        return algorithm, seed
+    _, _, item = os.environ.get("DVC_STAGE", "").partition("@")
+    for choice in itertools.product(config.algorithms, config.seeds):
+        if item == "-".join(map(str, choice)):
+            return choice
+    raise BadInputError("which algorithm and seed? They are arguments, for example nstep 0")
 
 
 @app.command()

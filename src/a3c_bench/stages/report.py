@@ -12,6 +12,8 @@ from a3c_bench import figures
 from a3c_bench.agent.environments import describe
 from a3c_bench.config import AlgorithmName, Config
 from a3c_bench.stages.files import (
+    FAULTS,
+    FAULTS_ABOUT,
     MACHINE,
     PRICE,
     PROFILE,
@@ -76,6 +78,8 @@ def run(config: Config) -> None:
             "proof": proof,
             "proof_summary": proof_summary(proof),
             "proof_about": read_json(PROOF_ABOUT),
+            "faults": fault_summary(read_csv(FAULTS)),
+            "faults_about": read_json(FAULTS_ABOUT),
             "price": read_csv(PRICE),
             "schedules": read_csv(SCHEDULES),
             "titles": titles,
@@ -275,3 +279,19 @@ def render(template: str, context: dict[str, Any]) -> bytes:
         keep_trailing_newline=True,
     )
     return environment.get_template(template).render(context).encode()
+
+
+def fault_summary(faults: pd.DataFrame) -> pd.DataFrame:
+    """Per kind of fault: how many were tried, survived and ended with the same bits; median seconds to stop, resume."""
+    marked = faults.assign(survived=faults["survived"] == "yes", same=faults["same"] == "yes")
+    return (
+        marked.groupby("fault", sort=False)
+        .agg(
+            tried=("turn", "size"),
+            survived=("survived", "sum"),
+            same=("same", "sum"),
+            stop_seconds=("stop_seconds", "median"),
+            resume_seconds=("resume_seconds", "median"),
+        )
+        .reset_index()
+    )

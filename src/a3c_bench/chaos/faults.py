@@ -1,5 +1,6 @@
 """The kinds of faults. Each strikes a training at a random turn and brings it to its end again."""
 
+import os
 import signal
 import socket
 import sqlite3
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from a3c_bench.chaos.scene import CHECKPOINTS_BEFORE, Scene, require
+from a3c_bench.numerics import unpinned_environment
 from a3c_bench.stages.checkpoints import FOLDER
 from a3c_bench.stages.files import REPORTS
 
@@ -53,7 +55,7 @@ def kill_everything(scene: Scene) -> None:
     """SIGKILL to the whole process group."""
     victim = scene.struck()
     scene.signal(victim, signal.SIGKILL, group=True)
-    scene.over(victim, -signal.SIGKILL, group_killed=True)
+    scene.over(victim, -signal.SIGKILL, killed=True)
     scene.finish()
 
 
@@ -110,7 +112,7 @@ def flip_a_bit_of_the_newest_checkpoint(scene: Scene) -> None:
 def _damage(scene: Scene, change: Callable[[Path], None]) -> None:
     victim = scene.struck(CHECKPOINTS_BEFORE)
     scene.signal(victim, signal.SIGKILL, group=True)
-    scene.over(victim, -signal.SIGKILL, group_killed=True)
+    scene.over(victim, -signal.SIGKILL, killed=True)
     change(scene.checkpoints()[-1])
     said = scene.finish()
     require("is removed" in said, f"the damage was not noticed: {said}")
@@ -125,7 +127,7 @@ def fill_the_disk_of_checkpoints(scene: Scene) -> None:
         victim.process.wait(scene.chance.uniform(0.2, 1.0))
     if victim.process.poll() is None:
         scene.signal(victim, signal.SIGKILL, group=True)
-        scene.over(victim, -signal.SIGKILL, group_killed=True)
+        scene.over(victim, -signal.SIGKILL, killed=True)
     else:
         scene.over(victim, 0)
     fill(free=True)
@@ -176,30 +178,46 @@ def lock_the_tracking_database(scene: Scene) -> None:
 
 def stop_the_tracking_server(scene: Scene) -> None:
     """The MLflow server goes away."""
-    server, address = scene.surroundings.enter_context(tracking_server(scene.folder))
-    scene.variables["MLFLOW_TRACKING_URI"] = address
+    server, port = scene.surroundings.enter_context(tracking_server(scene.folder))
+    scene.variables["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
     victim = scene.struck()
-    server.kill()
+    kill_session(server)
+    while _listens(port):
+        time.sleep(0.01)
     scene.over(victim, 0)
 
 
 @contextmanager
-def tracking_server(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
-    """A MLflow server on a free port of this machine, and its address."""
+def tracking_server(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """A MLflow server on a free port of this machine, and the port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
-    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        command,
+        cwd=folder,
+        # Its job runners leave folders in shared memory, which would be taken for ours.
+        env={**unpinned_environment(os.environ), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         deadline = time.monotonic() + SERVER_SECONDS
         while not _listens(port):
             require(time.monotonic() < deadline and server.poll() is None, "the MLflow server did not start")
             time.sleep(0.2)
-        yield server, f"http://127.0.0.1:{port}"
+        yield server, port
     finally:
-        server.kill()
-        server.wait()
+        kill_session(server)
+
+
+def kill_session(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process and all that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _listens(port: int) -> bool:

@@ -65,11 +65,11 @@ class Scene:
         self.turn = victim.turn
         return victim
 
-    def over(self, victim: Victim, exit_code: int, killed: bool = False, group_killed: bool = False) -> str:
+    def over(self, victim: Victim, exit_code: int, killed: bool = False) -> str:
         """Wait for the end and check it; returns what was said.
 
-        killed: the main process could not remove a file that it was writing. group_killed: nobody was left to remove
-        the fork server's socket.
+        killed: the main process was, so that what it would have removed may be left: the fork server's socket, and a
+        file that it was writing.
         """
         code = victim.end()
         said = victim.said()
@@ -78,12 +78,12 @@ class Scene:
         left = victim.left()
         require(not left, f"processes left: {left}")
         require(set(SHARED_MEMORY.iterdir()) <= self._shared_memory, "shared memory left")
-        if group_killed:
+        if killed:
             shutil.rmtree(self.temporary)
             self.temporary.mkdir()
         files = [path.name for path in self.temporary.iterdir()]
-        require(not files, f"temporary files left: {files}")
-        require(killed or group_killed or not list(self.folder.rglob(f"*{PARTIAL}")), "a file is half-written")
+        require(not files, f"temporary files left after exit code {code}: {files}")
+        require(killed or not list(self.folder.rglob(f"*{PARTIAL}")), "a file is half-written")
         return said
 
     def finish(self) -> str:

@@ -160,11 +160,14 @@ def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell
     """The process's entry: run the loop and report how it ended."""
     # Ctrl-C reaches the whole process group: only the main process answers it, by stopping the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
+    watch = _die_with_parent()
     try:
         _work(job, worker, tables, bells, channel)
     except Exception as error:
-        channel.send(Failed(str(error) or type(error).__name__, traceback.format_exc()))
+        try:
+            channel.send(Failed(str(error) or type(error).__name__, traceback.format_exc()))
+        except OSError:  # nobody is there to read it: the watch has something to tidy up, and then ends this process
+            watch.join()
         raise SystemExit(1) from None
 
 
@@ -255,7 +258,7 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _die_with_parent() -> None:
+def _die_with_parent() -> threading.Thread:
     """End this process as soon as the main process is gone, whatever it is doing."""
     parent = parent_process()
     assert parent is not None, "a worker is started by the pool"
@@ -266,4 +269,6 @@ def _die_with_parent() -> None:
         shutil.rmtree(get_temp_dir(), ignore_errors=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.Thread(target=watch, name="parent watch", daemon=True).start()
+    thread = threading.Thread(target=watch, name="parent watch", daemon=True)
+    thread.start()
+    return thread

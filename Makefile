@@ -73,7 +73,7 @@ test: setup lint ## lint, types and tests
 test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server
 	$(VENV)/bin/pytest tests/pipeline -m pipeline
 
-audit: setup ## look the locked packages up among the known vulnerabilities (needs a network)
+audit: ## look the locked packages up among the known vulnerabilities (needs a network)
 	$(PYTHON) -m venv .audit
 	.audit/bin/pip install --quiet pip-audit==2.9.0
 	.audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip

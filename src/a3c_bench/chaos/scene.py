@@ -53,7 +53,7 @@ class Scene:
     def start(self) -> Victim:
         """Begin, or go on with, the training."""
         self.temporary.mkdir(exist_ok=True)
-        self._shared_memory = set(SHARED_MEMORY.iterdir())
+        self._shared_memory = shared_memory()
         return Victim(self.folder, self.temporary, self.algorithm, self.shape, self.variables)
 
     def struck(self, checkpoints: int = 0) -> Victim:
@@ -77,7 +77,8 @@ class Scene:
         require("Traceback" not in said, said)
         left = victim.left()
         require(not left, f"processes left: {left}")
-        require(set(SHARED_MEMORY.iterdir()) <= self._shared_memory, "shared memory left")
+        left_over = shared_memory() - self._shared_memory
+        require(not left_over, f"shared memory left: {left_over}")
         if killed:
             shutil.rmtree(self.temporary)
             self.temporary.mkdir()
@@ -114,6 +115,11 @@ class Scene:
     def signal(self, victim: Victim, number: int, group: bool = False) -> None:
         """Send a signal to the main process, or to all."""
         (os.killpg if group else os.kill)(victim.process.pid, number)
+
+
+def shared_memory() -> set[Path]:
+    """What has a name in shared memory. Folders are no shared memory: programs beside this one make them there."""
+    return {path for path in SHARED_MEMORY.iterdir() if not path.is_dir()}
 
 
 def require(holds: bool, message: str) -> None:

@@ -4,8 +4,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 SUPERVISOR_VARIABLE = "A3C_BENCH_SUPERVISOR"
 """Names the process (by its id) on whose behalf DVC runs the stages: `make` sets it."""
@@ -55,13 +56,42 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
-    raise StoppedError("stopped by Ctrl-C", 128 + signal.SIGINT)
+class _Later:
+    """Whether signals have to wait, and the first that does."""
+
+    active = False
+    first: StoppedError | None = None
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise StoppedError("stopped by SIGTERM", 128 + signal.SIGTERM)
+@contextmanager
+def signals_later(ending: bool = False) -> Iterator[None]:
+    """In the main thread: what would stop the command waits until the end of the block, so that it is done whole.
+
+    ending: the command is about to end anyway, so that a signal changes nothing any more.
+    """
+    # Not a signal mask: that is one thread's only, and another thread would take the signal.
+    _Later.active = True
+    try:
+        yield
+    finally:
+        first, _Later.active, _Later.first = _Later.first, False, None
+    if first is not None and not ending:
+        raise first
 
 
-def _orphaned(number: int, frame: FrameType | None) -> NoReturn:
-    raise StoppedError("stopped because the process that started it is gone", 1)
+def _stop(error: StoppedError) -> None:
+    if not _Later.active:
+        raise error
+    _Later.first = _Later.first or error
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    _stop(StoppedError("stopped by Ctrl-C", 128 + signal.SIGINT))
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    _stop(StoppedError("stopped by SIGTERM", 128 + signal.SIGTERM))
+
+
+def _orphaned(number: int, frame: FrameType | None) -> None:
+    _stop(StoppedError("stopped because the process that started it is gone", 1))

@@ -54,7 +54,9 @@ class Scene:
         """Begin, or go on with, the training."""
         self.temporary.mkdir(exist_ok=True)
         self._shared_memory = shared_memory()
-        return Victim(self.folder, self.temporary, self.algorithm, self.shape, self.variables)
+        victim = Victim(self.folder, self.temporary, self.algorithm, self.shape, self.variables)
+        self.surroundings.callback(victim.kill)
+        return victim
 
     def struck(self, checkpoints: int = 0) -> Victim:
         """A training at a random turn, at which the caller strikes; with so many checkpoints by then."""

@@ -13,9 +13,8 @@ from ruamel.yaml import YAML
 
 from a3c_bench.agent.environments import describe
 from a3c_bench.chaos.faults import KINDS, NEED_ROOT
-from a3c_bench.chaos.scene import NotSurvivedError, Scene
+from a3c_bench.chaos.scene import Scene
 from a3c_bench.config import AlgorithmName, Config, parse_config
-from a3c_bench.errors import TrainingError
 from a3c_bench.parallel.pool import shape
 from a3c_bench.parallel.worker import Job
 from a3c_bench.progress import Progress
@@ -155,8 +154,8 @@ def _strike(scene: Scene, stage: Stage, kind: str) -> Struck:
     with scene.surroundings:
         try:
             KINDS[kind](scene)
-        except (NotSurvivedError, TrainingError, OSError) as error:
-            return Struck(kind, scene, False, False, " ".join(str(error).split()))
+        except Exception as error:  # whatever it is, it is this fault's row and not the table's end
+            return Struck(kind, scene, False, False, " ".join(f"{type(error).__name__}: {error}".split()))
         hashes = scene.results()
     different = sorted(name for name in stage.hashes if hashes.get(name) != stage.hashes[name])
     return Struck(kind, scene, True, not different, f"different: {', '.join(different)}" if different else "")

@@ -2,8 +2,10 @@
 
 import mmap
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +21,7 @@ from a3c_bench.parallel.shared import Shape
 SEED = 0
 PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 0.001
+NOT_INHERITED = {"A3C_BENCH_FRESH", "DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI"}
 SOURCE = Path(__file__).parents[2]
 
 
@@ -33,18 +36,18 @@ class Victim:
         self.turns = shape.turns
         self._memory: mmap.mmap | None = None
         self.started = time.monotonic()
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "a3c_bench", "train", algorithm, str(SEED)],
             cwd=folder,
             env={
-                **unpinned_environment(os.environ),
+                **inherited(),
                 "PYTHONPATH": str(SOURCE),
                 "TMPDIR": str(temporary),
                 **variables,
             },
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self._errors,
             start_new_session=True,
         )
         self._family: set[psutil.Process] = set()
@@ -88,10 +91,22 @@ class Victim:
 
     def said(self) -> str:
         """What it wrote to its standard error."""
-        assert self.process.stderr is not None
-        return self.process.stderr.read()
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def kill(self) -> None:
+        """End what is left of it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._errors.close()
 
     def left(self) -> list[psutil.Process]:
         """Processes of its that are still there."""
         _, alive = psutil.wait_procs(list(self._family), timeout=3)
         return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def inherited() -> dict[str, str]:
+    """The variables of this process that do not change what a training does."""
+    return {name: value for name, value in unpinned_environment(os.environ).items() if name not in NOT_INHERITED}

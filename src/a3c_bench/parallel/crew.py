@@ -95,9 +95,11 @@ class Crew:
     def keep(self, index: int) -> None:
         """Add the state of an actor that is here to the checkpoint that is being taken."""
         parcel = self._packed(index)
-        if parcel is not None:
-            self._tell()
-            checkpoint.keep_actor(self._tables, index, parcel, self._actors[index].collector.rollouts_told)
+        if parcel is None:
+            self._tables.pinned[0] = True
+            return
+        self._tell()
+        checkpoint.keep_actor(self._tables, index, parcel, self._actors[index].collector.rollouts_told)
 
     def _packed(self, index: int) -> bytes | None:
         """None where environments cannot be pickled, or not with their state."""

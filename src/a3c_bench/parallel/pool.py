@@ -65,13 +65,13 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """From the first worker's start to the last turn."""
-        return float(self.turns["time"][-1] - self.started)
+        """From the first worker's start to the last turn; 0 when there was none left to take."""
+        return float(self.turns["time"][-1] - self.started) if self.turns_before < len(self.turns) else 0.0
 
     @property
     def env_steps_per_second(self) -> float:
         """Of the turns that were taken in this run."""
-        return float(np.sum(self.turns["env_steps"][self.turns_before :]) / self.seconds)
+        return float(np.sum(self.turns["env_steps"][self.turns_before :]) / (self.seconds or 1.0))
 
 
 class Watcher(Protocol):
@@ -144,6 +144,11 @@ class Pool:
     members: list[_Member] = field(default_factory=list)
     episodes: list[NDArray[np.void]] = field(default_factory=list)
 
+    @property
+    def has_checkpoints(self) -> bool:
+        """False where the state of an environment cannot be packed, or not into the room there is."""
+        return not self.tables.pinned[0]
+
     def __enter__(self) -> "Pool":
         job, settings = self.job, self.job.config.algorithm(self.job.algorithm)
         layout = make_layout(settings, job.environment)
@@ -193,6 +198,8 @@ class Pool:
             returns = self.receive(min(POLL_SECONDS, pause))
             turn = int(self.tables.turn[0])
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
+            if not self.has_checkpoints:
+                continue
             if not asked and time.monotonic() > due:
                 ask(self.tables)
                 asked = True

@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -97,6 +98,8 @@ class Ordered(Schedule):
         # A holder of the lock looks again after giving it back, so a gradient that was handed in meanwhile is not
         # forgotten. The lock comes first: it is also the memory barrier between our mark and our look.
         while self._tables.try_lock():
+            if self._tables.in_turn[0]:
+                self._wait_for_the_end()
             try:
                 while self._next_is_ready():
                     self._take_turn()
@@ -104,6 +107,12 @@ class Ordered(Schedule):
                 self._tables.unlock()
             if not self._next_is_ready():
                 break
+
+    def _wait_for_the_end(self) -> NoReturn:
+        # The kernel took the lock from a worker that died in the middle of a turn: the model is torn. The main process
+        # is about to find out, and ends all workers.
+        while True:
+            time.sleep(1)
 
     def _next(self) -> tuple[int, int, int]:
         turn = int(self._tables.turn[0])
@@ -116,9 +125,11 @@ class Ordered(Schedule):
 
     def _take_turn(self) -> None:
         turn, rollout, actor = self._next()
+        self._tables.in_turn[0] = True
         self._apply(actor, rollout)
         self._tables.taken[actor] = rollout + 1
         self._finish_turn(turn)
+        self._tables.in_turn[0] = False
         host = int(self._tables.host[actor])
         if host != self._worker:
             self._bells[host].ring()

@@ -77,6 +77,7 @@ class Shape:
             "digests": (np.float32, (self.digests, self.parameters)),
             "parcels": (np.uint8, (self.actors, PARCEL_BYTES)),
             "parcel_bytes": (np.int64, (self.actors,)),
+            "in_turn": (np.bool_, (1,)),
             "pinned": (np.bool_, (1,)),
             "keep_asked": (np.bool_, (1,)),
             "keep_after": (np.int64, (1,)),
@@ -106,8 +107,9 @@ class SharedTables:
 
     model: the shared parameters. snapshots, gradients: one row per actor. host: the worker of each actor. submitted,
     taken: rollouts whose gradient an actor has handed in, and those that have been applied. turn: turns taken so far,
-    which is the model's version. parcels: the state of an actor on its way to another worker, and its size. pinned:
-    actors cannot be packed, so they stay where they are. keep_…, kept_…: see `checkpoint.py`.
+    which is the model's version. in_turn: under `ordered`, the lock's holder is changing the model. parcels: the state
+    of an actor on its way to another worker, and its size. pinned: actors cannot be packed, so they stay where they
+    are. keep_…, kept_…: see `checkpoint.py`.
     """
 
     model: Floats
@@ -124,6 +126,7 @@ class SharedTables:
     digests: Floats
     parcels: NDArray[np.uint8]
     parcel_bytes: Integers
+    in_turn: Flags
     pinned: Flags
     keep_asked: Flags
     keep_after: Integers

@@ -4,6 +4,7 @@ They hold pickled environments, and unpickling runs code: they are read only whe
 them.
 """
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -23,20 +24,26 @@ from typing import Any
 import numpy as np
 
 from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.errors import LostWorkerError, TrainingError
 from a3c_bench.parallel.checkpoint import Checkpoint
-from a3c_bench.stages.files import signals_later
+from a3c_bench.supervision import signals_later
 from a3c_bench.tracking import repository_root
 
 FOLDER = Path(".a3c-bench") / "checkpoints"
 SUFFIX, PARTIAL = ".checkpoint", ".partial"
 KEPT = 2
 """If the newest is damaged, the one before it is there."""
+ATTEMPTS = 3
 LIBRARIES = ("gymnasium", "numpy")
 SOURCE = Path(__file__).parents[1]
 
 
 class RefusedError(Exception):
-    """A checkpoint is damaged, or somebody else may have written it."""
+    """Somebody else may have written a checkpoint."""
+
+
+class DamagedError(Exception):
+    """A checkpoint is not what was written."""
 
 
 class Checkpoints:
@@ -61,20 +68,34 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         try:
-            for folder in (self._all.parent, self._all, self._folder):
-                make_own(folder)
-            lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = self._locked_folder()
         except BlockingIOError:
-            os.close(lock)
             say(f"{self._folder}: another process trains the same; this one makes no checkpoints")
         except (OSError, RefusedError) as error:
             say(f"{reason(error)}; training goes on without checkpoints")
         else:
-            self._lock = lock
             for left in self._folder.glob(f"*{PARTIAL}"):
-                left.unlink()
+                remove(left)
         return self
+
+    def _locked_folder(self) -> int:
+        for attempt in range(ATTEMPTS):
+            lock = None
+            try:
+                for folder in (self._all.parent, self._all, self._folder):
+                    make_own(folder)
+                lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(lock).st_ino == self._folder.stat().st_ino:
+                    return lock
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._folder))
+            except OSError as error:
+                if lock is not None:
+                    os.close(lock)
+                # Another training that ended took the folders away at this moment.
+                if not isinstance(error, FileNotFoundError) or attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     def newest(self) -> Checkpoint | None:
         """The newest one that is whole; says which it is, and what is wrong with newer ones."""
@@ -83,13 +104,16 @@ class Checkpoints:
         paths = sorted(self._folder.glob(f"*{SUFFIX}"), reverse=True)
         for path in paths:
             if self._fresh:
-                path.unlink()
+                remove(path)
                 continue
             try:
                 self._last = self._written = read(path, self._identity)
+            except DamagedError as error:
+                say(f"{error}; this checkpoint is removed")
+                remove(path)
+                continue
             except (OSError, RefusedError) as error:
-                say(f"{reason(error)}; this checkpoint is removed")
-                path.unlink()
+                say(f"{reason(error)}; this checkpoint is not used")
                 continue
             say(f"goes on from the checkpoint at {self._place(self._last)}; --fresh begins anew")
             return self._last
@@ -109,10 +133,12 @@ class Checkpoints:
     ) -> None:
         if self._lock is None:
             return
-        with signals_later():
+        # Told again by the same loss under the same params, a training would only end the same way again.
+        hopeless = isinstance(error, TrainingError) and not isinstance(error, LostWorkerError)
+        with signals_later(ending=error is not None):
             if error is None:
                 shutil.rmtree(self._folder, ignore_errors=True)
-            elif self._last is not None and self._write_last():
+            elif self._last is not None and self._write_last() and not hopeless:
                 error.add_note(f"its checkpoint is at {self._place(self._last)}: the same command goes on from there")
             # They stay where others' checkpoints are in them.
             for folder in (self._folder, self._all, self._all.parent):
@@ -136,7 +162,7 @@ class Checkpoints:
                 return False
             self._written = self._last
             for old in sorted(self._folder.glob(f"*{SUFFIX}"))[:-KEPT]:
-                old.unlink()
+                remove(old)
         return self._written is not None and self._written is self._last
 
 
@@ -168,12 +194,12 @@ def code_version() -> str:
 def write(path: Path, checkpoint: Checkpoint, about: dict[str, Any]) -> None:
     """Write a checkpoint whole, for this user's eyes only: one line of JSON, then the arrays.
 
-    The line has the length of the arrays' part and its checksum, and what the checkpoint is of.
+    The line has what the checkpoint is of, and the checksum of that and of the arrays.
     """
     buffer = io.BytesIO()
     np.savez(buffer, **vars(checkpoint))
     content = buffer.getbuffer()
-    header = {"identity": about, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    header = {"identity": about, "sha256": checksum(about, content)}
     partial = path.with_suffix(PARTIAL)
     try:
         partial.unlink(missing_ok=True)
@@ -189,7 +215,10 @@ def write(path: Path, checkpoint: Checkpoint, about: dict[str, Any]) -> None:
 
 
 def read(path: Path, about: dict[str, Any]) -> Checkpoint:
-    """Read a checkpoint; raises `RefusedError` if it is damaged, of something else, or not surely this user's own."""
+    """Read a checkpoint.
+
+    Raises `DamagedError` if it is not whole, `RefusedError` if it is not surely this user's own.
+    """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
@@ -198,15 +227,26 @@ def read(path: Path, about: dict[str, Any]) -> Checkpoint:
         line, content = file.readline(), file.read()
     try:
         header = json.loads(line)
-        whole = (header["bytes"], header["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+        whole = header["sha256"] == checksum(header["identity"], content) and header["identity"] == about
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:
-        raise RefusedError(f"{path}: damaged (its checksum does not fit)")
-    if header["identity"] != about:
-        raise RefusedError(f"{path}: of other params or another version of the code")
+        raise DamagedError(f"{path}: damaged (its checksum does not fit)")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return Checkpoint(**arrays)
+
+
+def checksum(about: dict[str, Any], content: bytes | memoryview) -> str:
+    """The SHA-256 of a checkpoint: of what it is of, and of its arrays."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Remove a file that is of no use any more; training does not end because that fails."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def make_own(folder: Path) -> None:

@@ -5,9 +5,8 @@ import hashlib
 import io
 import json
 import os
-import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from a3c_bench.config import AlgorithmName
 from a3c_bench.errors import BadInputError
+from a3c_bench.supervision import signals_later
 
 REPORTS = Path("reports")
 MACHINE = REPORTS / "machine" / "machine.json"
@@ -69,16 +69,6 @@ def write_all(files: Mapping[Path, bytes]) -> None:
         for partial in temporary.values():
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def signals_later() -> Iterator[None]:
-    """Keep what would stop the stage waiting, so that it cannot come between two renames."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def json_bytes(content: object) -> bytes:

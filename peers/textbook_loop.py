@@ -1,6 +1,7 @@
 """The textbook loop with two processes that share the model; it has the budget of the textbook program."""
 
 import time
+from itertools import islice
 from typing import Any
 
 import gymnasium
@@ -15,15 +16,8 @@ PROCESSES, EPISODES = 2, 7000
 
 def work(model: textbook.ActorCritic, seed: int, episodes: int, queue: Any) -> None:
     """One process: plays and learns, and tells of every episode when it ended and how long it was."""
-    textbook.end_with_parent()
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
     environment = gymnasium.make("CartPole-v1", disable_env_checker=True)
-    environment.reset(seed=seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=textbook.LEARNING_RATE)
-    for _ in range(episodes):
-        episode = textbook.play_episode(environment, model)
-        textbook.learn(model, optimizer, episode)
+    for episode in islice(textbook.train(model, environment, seed), episodes):
         queue.put((time.monotonic(), len(episode.rewards)))
 
 

@@ -11,7 +11,9 @@ import json
 import resource
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
@@ -99,26 +101,17 @@ class Share:
     peak_memory_bytes: int
 
 
-def work(
-    model: ActorCritic, environment_name: str, episodes: int, seed: int, counter: "Synchronized[int]", results: Any
-) -> None:
-    """One actor: play, learn, and step the shared model, lock-free; puts its `Share` into `results`."""
+def train(model: ActorCritic, environment: gymnasium.Env[Any, Any], seed: int) -> Iterator[Episode]:
+    """One actor, for ever: play an episode, step the shared model, lock-free; yields the episodes."""
     end_with_parent()
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    environment = gymnasium.make(environment_name, disable_env_checker=True)
     environment.reset(seed=seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    learn(model, optimizer, play_episode(environment, model))  # warm-up, not counted
-    env_steps, start, cpu_start = 0, time.perf_counter(), time.process_time()
-    for _ in range(episodes):
+    while True:
         episode = play_episode(environment, model)
         learn(model, optimizer, episode)
-        env_steps += len(episode.rewards)
-        with counter.get_lock():
-            counter.value += 1
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    results.put(Share(env_steps, start, time.perf_counter(), time.process_time() - cpu_start, peak))
+        yield episode
 
 
 def learn(model: ActorCritic, optimizer: torch.optim.Optimizer, episode: Episode) -> None:
@@ -126,6 +119,21 @@ def learn(model: ActorCritic, optimizer: torch.optim.Optimizer, episode: Episode
     optimizer.zero_grad()
     loss(episode).backward()
     optimizer.step()
+
+
+def work(
+    model: ActorCritic, environment_name: str, episodes: int, seed: int, counter: "Synchronized[int]", results: Any
+) -> None:
+    """One process: trains for so many episodes and puts its `Share` into `results`."""
+    training = train(model, gymnasium.make(environment_name, disable_env_checker=True), seed)
+    next(training)  # warm-up, not counted
+    env_steps, start, cpu_start = 0, time.perf_counter(), time.process_time()
+    for episode in islice(training, episodes):
+        env_steps += len(episode.rewards)
+        with counter.get_lock():
+            counter.value += 1
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    results.put(Share(env_steps, start, time.perf_counter(), time.process_time() - cpu_start, peak))
 
 
 @dataclass(frozen=True)

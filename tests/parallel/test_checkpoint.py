@@ -75,8 +75,9 @@ def test_hogwild_goes_on_to_the_end(algorithm):
     assert algorithm == "nstep" or len(np.unique(told)) == len(told)
 
 
-def test_without_packed_environments_there_are_no_checkpoints():
+def test_without_packed_environments_there_are_no_checkpoints(capfd):
     config = small_config(env="Acrobot-v1", checkpoint={"seconds": 0.01}, nstep={"total_steps": 4_000})
     checkpoints = []
     trained(config, "nstep", keep=checkpoints.append)
     assert not checkpoints
+    assert capfd.readouterr().err.count("Acrobot-v1: no checkpoints: its state cannot be packed") == 1

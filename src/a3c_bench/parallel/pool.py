@@ -23,7 +23,7 @@ from a3c_bench.agent.environments import EnvironmentInfo, describe
 from a3c_bench.config import AlgorithmName, Config
 from a3c_bench.errors import LostWorkerError, TrainingError
 from a3c_bench.parallel.checkpoint import Checkpoint, ask, complete, take
-from a3c_bench.parallel.shared import Bell, Shape, SharedTables
+from a3c_bench.parallel.shared import PARCEL_BYTES, Bell, Shape, SharedTables
 from a3c_bench.parallel.worker import EPISODE, Done, Failed, Job, Report, TimeSplit, run_worker
 
 DIGESTS = 20
@@ -33,6 +33,10 @@ KEEP_SECONDS = 1.0
 """A checkpoint is taken as often as this, at least; one that is not written to disk costs next to nothing."""
 KEEP_SHARE = 0.02
 """The share of the main process's time that taking checkpoints may cost, however large they are."""
+NO_CHECKPOINTS = (
+    f"no checkpoints: its state cannot be packed, or not into {PARCEL_BYTES >> 20} MiB; "
+    "if this training is interrupted, it begins anew"
+)
 # What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
 PRELOADED = ["a3c_bench.parallel.worker", "gymnasium.envs.classic_control"]
 
@@ -98,7 +102,7 @@ def train(
     timed: bool = False,
     environment: EnvironmentInfo | None = None,
     start: Checkpoint | None = None,
-    keep: Keep = lambda checkpoint: None,
+    keep: Keep | None = None,
     max_restarts: int = 0,
 ) -> Outcome:
     """Train one model with `config.workers` processes, from `start` on if it is given.
@@ -140,7 +144,7 @@ class Pool:
     job: Job
     checkpoint: Checkpoint | None = None
     """The last one: at first the one to start from."""
-    keep: Keep = lambda checkpoint: None
+    keep: Keep | None = None
     members: list[_Member] = field(default_factory=list)
     episodes: list[NDArray[np.void]] = field(default_factory=list)
 
@@ -193,12 +197,15 @@ class Pool:
     def run(self, watcher: Watcher) -> None:
         """Return when every worker is done; raises `LostWorkerError` as soon as one is lost."""
         pause = min(KEEP_SECONDS, self.job.config.checkpoint.seconds)
-        due, asked = time.monotonic() + pause, False
+        due, asked, told = time.monotonic() + pause, False, False
         while any(member.done is None for member in self.members):
             returns = self.receive(min(POLL_SECONDS, pause))
             turn = int(self.tables.turn[0])
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
             if not self.has_checkpoints:
+                if self.keep and not told:
+                    print(f"a3c-bench: {self.job.config.env}: {NO_CHECKPOINTS}", file=sys.stderr)
+                    told = True
                 continue
             if not asked and time.monotonic() > due:
                 ask(self.tables)
@@ -217,7 +224,8 @@ class Pool:
             self.receive(0)
         self.episodes = [np.concatenate([*self.episodes, np.empty(0, EPISODE)])]
         self.checkpoint = take(self.tables, self.episodes[0])
-        self.keep(self.checkpoint)
+        if self.keep:
+            self.keep(self.checkpoint)
         return time.process_time() - start
 
     def receive(self, seconds: float) -> NDArray[np.float64]:

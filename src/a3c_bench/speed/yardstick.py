@@ -4,7 +4,6 @@ from ctypes import Array, c_longlong
 from typing import Any
 
 import gymnasium
-import torch
 
 from a3c_bench import textbook
 
@@ -26,11 +25,6 @@ class Counted(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def train(counts: "Array[c_longlong]", place: int, name: str, model: textbook.ActorCritic) -> None:
     """One process of the textbook loop, on the shared `model`."""
-    textbook.end_with_parent()
-    torch.set_num_threads(1)
-    torch.manual_seed(SEED + place)
     environment = Counted(gymnasium.make(name, disable_env_checker=True), counts, place)
-    environment.reset(seed=SEED + place)
-    optimizer = torch.optim.Adam(model.parameters(), lr=textbook.LEARNING_RATE)
-    while True:
-        textbook.learn(model, optimizer, textbook.play_episode(environment, model))
+    for _ in textbook.train(model, environment, SEED + place):
+        pass

@@ -92,3 +92,16 @@ def a3c_bench(workspace: Path) -> Iterator[Command]:
         )
 
     yield run
+
+
+@pytest.fixture
+def timed(benchmark):
+    """Times so many rounds of so many calls, after one that is not counted; its `env_steps` are those of one call."""
+
+    def run(target, *arguments, rounds, calls=1, setup=None, env_steps=None, workers=1, threads=1):
+        benchmark.extra_info.update(workers=workers, threads=threads)
+        if env_steps is not None:
+            benchmark.extra_info["env_steps"] = env_steps
+        return benchmark.pedantic(target, args=arguments, setup=setup, rounds=rounds, iterations=calls, warmup_rounds=1)
+
+    return run

@@ -1,0 +1,145 @@
+"""The parts of training, each alone: acting, environment step, rollout, gradient, update, turn."""
+
+import copy
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
+from a3c_bench.agent.environments import describe
+from a3c_bench.agent.evaluation import evaluate, policy
+from a3c_bench.agent.optimizer import Adam
+from a3c_bench.config import load_config
+from a3c_bench.parallel import pool
+from a3c_bench.parallel.schedules import make_schedule
+from a3c_bench.parallel.shared import Bell, SharedTables
+from a3c_bench.parallel.worker import Job
+
+CONFIG = load_config(ROOT / "params.yaml")
+ENVIRONMENT = describe(CONFIG.env)
+ALGORITHMS = ("nstep", "episodic")
+ROLLOUTS = {"nstep": 20, "episodic": 12}
+"""Of one timed call: some 10 ms."""
+
+
+def make_actor(algorithm):
+    settings = CONFIG.algorithm(algorithm)
+    parameters = initial_parameters(settings, make_layout(settings, ENVIRONMENT), 0)
+    return actor_maker(CONFIG, algorithm, ENVIRONMENT, 0)(0, parameters)
+
+
+@pytest.mark.benchmark(group="1 acting")
+def test_acting_nstep(timed):
+    actor = make_actor("nstep")
+    rollout = actor.collect()
+    rows = rollout.rows()
+
+    def act():
+        for row in rows:
+            actor.network.actor.forward(actor.network.features(row.observations, row.activations), out=row.logits)
+
+    timed(act, rounds=15, calls=25, env_steps=rollout.actions.size)
+
+
+@pytest.mark.benchmark(group="1 acting")
+def test_acting_episodic(timed):
+    actor = make_actor("episodic")
+    observation = actor.collect().observations[0]
+    timed(actor.network.logits_of_one, observation, rounds=15, calls=1000, env_steps=1)
+
+
+@pytest.mark.benchmark(group="2 environment step")
+def test_environment_step_nstep(timed):
+    environment = make_actor("nstep").collector.environment
+    actions = np.zeros(CONFIG.nstep.envs, np.int64)
+    actions[::2] = 1
+    timed(environment.step, actions, rounds=15, calls=200, env_steps=len(actions))
+
+
+@pytest.mark.benchmark(group="2 environment step")
+def test_environment_step_episodic(timed):
+    environment = make_actor("episodic").collector.environment
+    # Alternating forces keep a pole up for so long, whatever state it starts from.
+    actions = [0, 1, 0, 1, 0, 1]
+
+    def play():
+        for _ in range(50):
+            environment.reset()
+            for action in actions:
+                environment.step(action)
+
+    timed(play, rounds=15, env_steps=50 * len(actions))
+
+
+@pytest.mark.benchmark(group="3 rollout")
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_rollout(algorithm, timed):
+    actor = make_actor(algorithm)
+    start = copy.deepcopy(actor.collector.state())
+
+    def collect():
+        return [actor.collect().env_steps for _ in range(ROLLOUTS[algorithm])]
+
+    def again():
+        actor.collector.restore(copy.deepcopy(start))
+
+    again()
+    env_steps = sum(collect())
+    timed(collect, setup=again, rounds=15, env_steps=env_steps)
+
+
+@pytest.mark.benchmark(group="4 gradient")
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_gradient(algorithm, timed):
+    actor = make_actor(algorithm)
+    rollout, gradient = (
+        actor.collect(),
+        np.empty(make_layout(CONFIG.algorithm(algorithm), ENVIRONMENT).size, np.float32),
+    )
+    timed(actor.learn, rollout, gradient, rounds=15, calls=2 * ROLLOUTS[algorithm], env_steps=rollout.env_steps)
+
+
+@pytest.mark.benchmark(group="5 update")
+def test_update(timed):
+    size = make_layout(CONFIG.nstep, ENVIRONMENT).size
+    model, gradient, first, second = (np.zeros(size, np.float32) for _ in range(4))
+    timed(Adam(first, second, np.zeros(1, np.int64)).apply, model, gradient, 1e-3, rounds=15, calls=800)
+
+
+@pytest.mark.benchmark(group="5 update")
+@pytest.mark.parametrize("schedule", ["ordered", "hogwild"])
+def test_turn(schedule, timed):
+    """One worker submits the gradients of all actors, rollout after rollout."""
+    config = CONFIG.model_copy(update={"workers": 1, "schedule": schedule})
+    job = Job(config, "nstep", 0, ENVIRONMENT, False)
+    tables, bell = SharedTables(pool.shape(job)), Bell()
+    tables.host[:] = 0
+    submit = make_schedule(schedule, tables, job.learning_rate, [bell], 0).submit
+    actor = make_actor("nstep")
+    statistics = actor.learn(actor.collect(), tables.gradients[0])
+    tables.gradients[:] = tables.gradients[0]
+    rollouts = iter(range(tables.shape.rollouts))
+
+    def turns():
+        for _ in range(15):
+            rollout = next(rollouts)
+            for index in range(tables.shape.actors):
+                submit(index, rollout, statistics)
+
+    timed(turns, rounds=15, env_steps=15 * tables.shape.actors * statistics.env_steps)
+    bell.close()
+    tables.close()
+
+
+@pytest.mark.benchmark(group="6 evaluation")
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_evaluation(algorithm, timed):
+    settings = CONFIG.algorithm(algorithm)
+    parameters = initial_parameters(settings, make_layout(settings, ENVIRONMENT), 0)
+    logits = policy(settings, ENVIRONMENT, parameters)
+
+    def play():
+        return evaluate(logits, ENVIRONMENT, CONFIG.evaluate.episodes, 0, sampled=True).lengths.sum()
+
+    timed(play, rounds=15, calls=2, env_steps=int(play()))

@@ -16,7 +16,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline audit lint bench mlflow lock clean
+.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline audit lint bench bench-check mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -86,6 +86,9 @@ lint: setup ## format check, lint and types
 bench: setup ## time the parts of the pipeline (pytest-benchmark)
 	$(VENV)/bin/pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-json=benchmarks.json
 
+bench-check: setup ## time this commit beside another, in turns; fails if it is slower (BASE=main; four to eight minutes)
+	@$(RUN) bench-check $(if $(BASE),--base $(BASE)) $(if $(SELECT),--select $(SELECT)) $(if $(BUDGET),--budget $(BUDGET))
+
 mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
@@ -96,5 +99,5 @@ lock: setup ## resolve the dependencies of pyproject.toml anew into requirements
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay
-	rm -rf $(VENV) .peers .audit .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .peers .audit .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

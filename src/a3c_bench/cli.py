@@ -184,6 +184,22 @@ def peers(
     command.run(seeds)
 
 
+@app.command("bench-check")
+def bench_check(
+    base: Annotated[
+        str | None, typer.Option(help="The revision to compare with; by default where main was left.")
+    ] = None,
+    select: Annotated[str | None, typer.Option(help="Only benchmarks whose name contains this.")] = None,
+    budget: Annotated[float | None, typer.Option(min=10, help="Seconds to spend, where noise asks for more.")] = None,
+) -> None:
+    """Time the current commit beside another revision, in turns; exit code 1 if it is slower."""
+    require_own_source()
+    from a3c_bench.gate import check as command
+
+    if not command.run(base, select, budget):
+        raise typer.Exit(1)
+
+
 @app.command()
 def search() -> None:
     """Search for nstep's fastest hyper-parameters, and write the best to reports/speed."""

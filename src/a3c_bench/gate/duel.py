@@ -1,0 +1,185 @@
+"""Two pytest processes, one per revision, whose rounds are timed in turns."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+
+from a3c_bench.agent.arrays import Doubles
+from a3c_bench.errors import BadInputError
+from a3c_bench.gate import turns
+from a3c_bench.gate.checkouts import SUITE
+from a3c_bench.numerics import unpinned_environment
+
+LOG_LINES = 15
+# Plugins that only take time to load.
+OPTIONS = ("-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest")
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What one process measured of one benchmark: seconds per call, round by round, and the work of a call."""
+
+    seconds: Doubles
+    group: str
+    env_steps: float | None
+
+
+Duel = list[Mapping[str, Timings]]
+"""Of one process per revision, by the benchmarks' names."""
+
+
+def collect(checkout: Path) -> list[str]:
+    """The names of a checkout's benchmarks, in the order in which pytest runs them."""
+    if not (checkout / SUITE).is_dir():
+        return []
+    command = [*_pytest(checkout), "--collect-only", "--benchmark-enable", str(SUITE)]
+    result = subprocess.run(
+        command, cwd=checkout, env=_environment(checkout), capture_output=True, text=True, check=False
+    )
+    if result.returncode not in {0, 5}:
+        raise BadInputError(
+            f"{checkout.name}: its benchmarks cannot be collected: {_last_line(result.stdout + result.stderr)}"
+        )
+    return [line for line in result.stdout.splitlines() if "::" in line]
+
+
+def run(checkouts: Sequence[Path], names: Sequence[Sequence[str]], order: Generator, folder: Path) -> Duel:
+    """Time the benchmarks `names` of each checkout once, in processes that run at once and take turns."""
+    shutil.copy(turns.__file__, folder)
+    with ExitStack() as stack:
+        fighters = [
+            stack.enter_context(_started(number, checkout, own, folder))
+            for number, (checkout, own) in enumerate(zip(checkouts, names, strict=True))
+        ]
+        _share_turns(fighters, list(dict.fromkeys(name for own in names for name in own)), order)
+        return [fighter.timings() for fighter in fighters]
+
+
+@dataclass
+class _Fighter:
+    """One process: it asks for the turn of a benchmark, or has ended."""
+
+    process: "subprocess.Popen[bytes]"
+    grant: int
+    asks: int
+    log: Path
+    result: Path
+    wanted: str | None = None
+    """The benchmark whose turn it asks for; None: it is busy elsewhere, or has ended."""
+    unread: bytes = field(default=b"")
+
+    @property
+    def ended(self) -> bool:
+        return self.asks < 0
+
+    def read(self) -> str | None:
+        """The next line that it says; None when it has ended."""
+        while b"\n" not in self.unread:
+            said = os.read(self.asks, 4096)
+            if not said:
+                os.close(self.asks)
+                self.asks = -1
+                return None
+            self.unread += said
+        line, _, self.unread = self.unread.partition(b"\n")
+        return line.decode()
+
+    def give_turn(self) -> None:
+        """Let it go on from where its clock waits."""
+        with suppress(BrokenPipeError):
+            os.write(self.grant, b"+")
+
+    def timings(self) -> dict[str, Timings]:
+        """What it measured; raises `BadInputError` when a benchmark failed."""
+        if self.process.wait():
+            raise BadInputError(f"a benchmark failed in {self.log.stem}: {_last_line(self.log.read_text())}")
+        found = json.loads(self.result.read_text())["benchmarks"]
+        return {
+            benchmark["fullname"]: Timings(
+                np.array(benchmark["stats"]["data"]),
+                benchmark["group"] or "",
+                benchmark["extra_info"].get("env_steps"),
+            )
+            for benchmark in found
+        }
+
+
+@contextmanager
+def _started(number: int, checkout: Path, names: Sequence[str], folder: Path) -> Iterator[_Fighter]:
+    asked, asks = os.pipe()
+    granted, grant = os.pipe()
+    log, result = folder / f"{checkout.name}.log", folder / f"{number}.json"
+    command = [*_pytest(checkout), "--benchmark-enable", "--benchmark-only", "--benchmark-quiet"]
+    command += ["--benchmark-timer=turns.clock", f"--benchmark-json={result}", *names]
+    variables = {
+        **_environment(checkout),
+        "PYTHONPATH": f"{checkout / 'src'}{os.pathsep}{folder}",
+        turns.PIPES: f"{granted},{asks}",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=checkout, env=variables, stdout=output, stderr=subprocess.STDOUT, pass_fds=(granted, asks)
+        )
+    os.close(granted)
+    os.close(asks)
+    fighter = _Fighter(process, grant, asked, log, result)
+    try:
+        yield fighter
+    finally:
+        process.kill()
+        process.wait()
+        os.close(grant)
+        if not fighter.ended:
+            os.close(fighter.asks)
+
+
+def _share_turns(fighters: Sequence[_Fighter], names: Sequence[str], order: Generator) -> None:
+    """Until all have ended: wait until each asks for a turn, then time those whose benchmark comes first."""
+    place = {name: number for number, name in enumerate(names)}
+    while True:
+        _hear(fighters)
+        asking = [fighter for fighter in fighters if fighter.wanted is not None]
+        if not asking:
+            return
+        first = min((fighter.wanted or "" for fighter in asking), key=lambda name: place.get(name, len(names)))
+        round_of = [fighter for fighter in asking if fighter.wanted == first]
+        for index in order.permutation(len(round_of)):
+            fighter = round_of[index]
+            fighter.give_turn()
+            # The end of its round: it stands still again.
+            if fighter.read() is None:
+                fighter.wanted = None
+        for fighter in round_of:
+            fighter.wanted = None
+            if not fighter.ended:
+                fighter.give_turn()
+
+
+def _hear(fighters: Sequence[_Fighter]) -> None:
+    """Wait until every process asks for a turn or has ended."""
+    for fighter in fighters:
+        if fighter.wanted is None and not fighter.ended:
+            fighter.wanted = fighter.read()
+
+
+def _pytest(checkout: Path) -> list[str]:
+    return [sys.executable, "-m", "pytest", *OPTIONS, f"--rootdir={checkout}"]
+
+
+def _environment(checkout: Path) -> dict[str, str]:
+    return {**unpinned_environment(os.environ), "PYTHONPATH": str(checkout / "src")}
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("E ")]
+    return " ".join((errors or lines or ["it said nothing"])[-1].split())

@@ -1,0 +1,174 @@
+"""From paired timings to a verdict: the arithmetic of the gate, without clocks and processes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from a3c_bench.agent.arrays import Doubles
+from a3c_bench.gate.duel import Duel, Timings
+from a3c_bench.seeding import Role, stream
+from a3c_bench.stats import interquartile_mean
+
+Verdict = Literal["ok", "slower", "faster", "unstable", "missing", "new"]
+
+TOLERANCE = 0.05
+SUITE_LEVEL = 0.05
+"""The share of whole suites of which one interval or more may miss its true ratio."""
+RESAMPLES = 9999
+LEAST_PAIRS = 5
+"""Fewer values than this have too few different resamples for an interval."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One benchmark of two revisions. ratio: seconds of the candidate ÷ those of the base, for the same work."""
+
+    name: str
+    group: str
+    verdict: Verdict
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    pairs: int = 0
+
+    @property
+    def fails(self) -> bool:
+        """Whether the gate closes on it."""
+        return self.verdict in {"slower", "missing"}
+
+
+def pair_ratio(base: Timings, candidate: Timings) -> float:
+    """The logarithm of the ratio that one pair of processes gives: the median over their rounds.
+
+    Rounds of one number followed each other on the same machine, so a drift of its speed is in both. Where both tell
+    how much they did, it is for the same work.
+    """
+    rounds = min(len(base.seconds), len(candidate.seconds))
+    ratio = float(np.median(np.log(candidate.seconds[:rounds] / base.seconds[:rounds])))
+    if base.env_steps and candidate.env_steps:
+        ratio -= float(np.log(candidate.env_steps / base.env_steps))
+    return ratio
+
+
+def interval(ratios: Doubles, benchmarks: int) -> tuple[float, float]:
+    """The bootstrap interval of the interquartile mean of `ratios`, one per pair of processes.
+
+    Its level is so high that all `benchmarks` of a suite together keep `SUITE_LEVEL` (Bonferroni).
+    """
+    if np.ptp(ratios) == 0:
+        return float(ratios[0]), float(ratios[0])
+    found = stats.bootstrap(
+        (ratios,),
+        interquartile_mean,
+        n_resamples=RESAMPLES,
+        confidence_level=1 - SUITE_LEVEL / benchmarks,
+        method="percentile",
+        rng=stream(0, Role.BOOTSTRAP),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def judge(low: float, high: float, tolerance: float = TOLERANCE) -> Verdict:
+    """The verdict of an interval of log-ratios; `unstable` where it lies on both sides of a border."""
+    border = float(np.log1p(tolerance))
+    if low > border:
+        return "slower"
+    if high < -border:
+        return "faster"
+    return "ok" if high < border else "unstable"
+
+
+@dataclass
+class Bout:
+    """The pairs of processes that were timed so far, and what they say."""
+
+    base: Sequence[str]
+    candidate: Sequence[str]
+    """The benchmarks of the two revisions."""
+    tolerance: float = TOLERANCE
+    ratios: dict[str, list[float]] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    settled: dict[str, Comparison] = field(default_factory=dict)
+
+    @property
+    def common(self) -> list[str]:
+        """The benchmarks that both have, in the candidate's order."""
+        return [name for name in self.candidate if name in set(self.base)]
+
+    @property
+    def open(self) -> list[str]:
+        """Those whose verdict is not clear yet."""
+        return [name for name in self.common if name not in self.settled]
+
+    @property
+    def suspects(self) -> list[str]:
+        """Open ones that look slower than is tolerated: worth more pairs than the others."""
+        border = np.log1p(self.tolerance)
+        return [name for name in self.open if interquartile_mean(self.ratios.get(name, [0.0])) > border]
+
+    def add(self, duel: Duel) -> None:
+        """Take in a pair of processes, and settle what is clear."""
+        base, candidate = duel
+        for name in candidate.keys() & base.keys():
+            self.ratios.setdefault(name, []).append(pair_ratio(base[name], candidate[name]))
+            self.groups[name] = candidate[name].group
+        for name in self.open:
+            comparison = self.compare(name)
+            if comparison.verdict != "unstable":
+                self.settled[name] = comparison
+
+    def compare(self, name: str) -> Comparison:
+        """What the pairs so far say of a benchmark."""
+        ratios = np.array(self.ratios.get(name, []))
+        found = Comparison(name, self.groups.get(name, ""), "unstable", pairs=len(ratios))
+        if len(ratios) == 0:
+            return found
+        ratio = float(np.exp(interquartile_mean(ratios)))
+        if len(ratios) < LEAST_PAIRS:
+            return replace(found, ratio=ratio)
+        low, high = interval(ratios, len(self.common))
+        verdict = judge(low, high, self.tolerance)
+        return replace(found, ratio=ratio, low=float(np.exp(low)), high=float(np.exp(high)), verdict=verdict)
+
+    def comparisons(self) -> list[Comparison]:
+        """All benchmarks of both revisions, those that are gone and those that are new too."""
+        known = set(self.base), set(self.candidate)
+        found = [self.settled.get(name) or self.compare(name) for name in self.common]
+        found += [Comparison(name, "", "missing") for name in self.base if name not in known[1]]
+        found += [Comparison(name, "", "new") for name in self.candidate if name not in known[0]]
+        return found
+
+
+def fight(
+    bout: Bout,
+    duel: Callable[[Sequence[str]], Duel],
+    elapsed: Callable[[], float],
+    budget: float,
+    longest: float,
+    told: Callable[[Bout], None] = lambda bout: None,
+) -> None:
+    """Time pair after pair, until every verdict is clear or the budget of seconds is spent.
+
+    After `budget` only benchmarks that look slower go on, until `longest`. No pair is begun that would end too late,
+    by the length of the last one.
+    """
+    last = 0.0
+    while True:
+        start = elapsed()
+        names = bout.open if start + last <= budget else bout.suspects
+        if not names or start + last > longest:
+            return
+        bout.add(duel(names))
+        last = elapsed() - start
+        told(bout)
+
+
+def summary(comparisons: Sequence[Comparison]) -> Mapping[Verdict, int]:
+    """How many benchmarks have each verdict."""
+    counts: dict[Verdict, int] = {}
+    for comparison in comparisons:
+        counts[comparison.verdict] = counts.get(comparison.verdict, 0) + 1
+    return counts

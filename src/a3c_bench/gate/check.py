@@ -54,13 +54,17 @@ def compare(
     started: float,
 ) -> Result:
     """Time both checkouts pair by pair, with scratch files in `folder`; `select`: only benchmarks with this in name."""
-    suites = [[name for name in duel.collect(checkout) if not select or select in name] for checkout in checkouts]
+    suites = [duel.collect(checkout) for checkout in checkouts]
     for revision, suite in zip((base, head), suites, strict=True):
         if not suite:
             raise BadInputError(
                 f"{revision}: has no benchmarks in {SUITE}; choose a BASE that has, or none to compare with"
             )
-    bout, order = Bout(suites[0], suites[1]), stream(0, Role.PROFILE)
+    # The level stays that of the whole suite, also where only a part of it is timed.
+    chosen = [[name for name in suite if not select or select in name] for suite in suites]
+    if not chosen[1]:
+        raise BadInputError(f"SELECT: no benchmark has {select!r} in its name; `make bench` lists them")
+    bout, order = Bout(chosen[0], chosen[1], suite=len(suites[1])), stream(0, Role.PROFILE)
 
     def elapsed() -> float:
         return time.monotonic() - started

@@ -17,9 +17,9 @@ Verdict = Literal["ok", "slower", "faster", "unstable", "missing", "new"]
 TOLERANCE = 0.05
 SUITE_LEVEL = 0.05
 """The share of whole suites of which one interval or more may miss its true ratio."""
-RESAMPLES = 9999
-LEAST_PAIRS = 5
-"""Fewer values than this have too few different resamples for an interval."""
+RESAMPLES = 4999
+LOOKS = (5, 10, 15, 20, 30, 40, 60, 80)
+"""Pairs after which it is asked whether a verdict is clear, besides at the end; whoever looks often finds something."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,33 @@ def pair_ratio(base: Timings, candidate: Timings) -> float:
 def interval(ratios: Doubles, benchmarks: int) -> tuple[float, float]:
     """The bootstrap interval of the interquartile mean of `ratios`, one per pair of processes.
 
-    Its level is so high that all `benchmarks` of a suite together keep `SUITE_LEVEL` (Bonferroni).
+    Its level is so high that all `benchmarks` of a suite, at all looks, together keep `SUITE_LEVEL` (Bonferroni).
+    Percentile intervals of few values are too short: theirs are taken farther out (Hesterberg, "What Teachers Should
+    Know About the Bootstrap", 2015, section 3.3).
     """
     if np.ptp(ratios) == 0:
         return float(ratios[0]), float(ratios[0])
+    pairs = len(ratios)
+    tail = stats.norm.cdf(np.sqrt(pairs / (pairs - 1)) * stats.t.ppf(level(benchmarks) / 2, pairs - 1))
     found = stats.bootstrap(
         (ratios,),
         interquartile_mean,
         n_resamples=RESAMPLES,
-        confidence_level=1 - SUITE_LEVEL / benchmarks,
+        confidence_level=1 - 2 * tail,
         method="percentile",
         rng=stream(0, Role.BOOTSTRAP),
     ).confidence_interval
     return float(found.low), float(found.high)
+
+
+def level(benchmarks: int) -> float:
+    """How often one interval may miss the truth."""
+    return SUITE_LEVEL / benchmarks / (len(LOOKS) + 1)
+
+
+def pairs_for_alarm(benchmarks: int) -> int:
+    """So many pairs that chance alone hardly puts all of them on one side, however large the noise is."""
+    return 1 + int(np.ceil(-np.log2(level(benchmarks))))
 
 
 def judge(low: float, high: float, tolerance: float = TOLERANCE) -> Verdict:
@@ -88,6 +102,8 @@ class Bout:
     base: Sequence[str]
     candidate: Sequence[str]
     """The benchmarks of the two revisions."""
+    suite: int | None = None
+    """How many benchmarks share the suite's level; None: those that both have."""
     tolerance: float = TOLERANCE
     ratios: dict[str, list[float]] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
@@ -116,6 +132,8 @@ class Bout:
             self.ratios.setdefault(name, []).append(pair_ratio(base[name], candidate[name]))
             self.groups[name] = candidate[name].group
         for name in self.open:
+            if len(self.ratios.get(name, [])) not in LOOKS:
+                continue
             comparison = self.compare(name)
             if comparison.verdict != "unstable":
                 self.settled[name] = comparison
@@ -127,10 +145,14 @@ class Bout:
         if len(ratios) == 0:
             return found
         ratio = float(np.exp(interquartile_mean(ratios)))
-        if len(ratios) < LEAST_PAIRS:
+        if len(ratios) < min(LOOKS):
             return replace(found, ratio=ratio)
-        low, high = interval(ratios, len(self.common))
+        suite = self.suite or len(self.common)
+        low, high = interval(ratios, suite)
         verdict = judge(low, high, self.tolerance)
+        # So few values can all lie on one side by chance; all of them near 1 they lie because they are.
+        if len(ratios) < pairs_for_alarm(suite) and judge(-high, -low, self.tolerance) != verdict:
+            verdict = "unstable"
         return replace(found, ratio=ratio, low=float(np.exp(low)), high=float(np.exp(high)), verdict=verdict)
 
     def comparisons(self) -> list[Comparison]:

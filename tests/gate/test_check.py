@@ -1,0 +1,178 @@
+"""The command on small repositories with benchmarks of their own."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from conftest import environment
+
+SUITE = """
+import time
+
+import pytest
+
+
+def work(calls):
+    start = time.perf_counter()
+    total = sum(range(calls))
+    with open({log!r}, "a") as file:
+        file.write(f"{{start}} {{time.perf_counter()}}\\n")
+    return total
+
+
+@pytest.mark.benchmark(group="sums")
+@pytest.mark.parametrize("name", {names!r})
+def test_sum(name, benchmark):
+    benchmark.pedantic(work, args=({calls},), rounds=5, warmup_rounds=1)
+"""
+
+
+class Repository:
+    def __init__(self, folder):
+        self.folder = folder
+        self.log = folder.parent / "rounds.txt"
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("config", "user.email", "nobody@example.org")
+        self.git("config", "user.name", "nobody")
+
+    def git(self, *arguments):
+        return subprocess.run(["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True).stdout
+
+    def commit(self, **files):
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message=a commit")
+
+    def suite(self, calls=20_000, names=("one", "two")):
+        folder = self.folder / "tests" / "benchmarks"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "test_tiny.py").write_text(SUITE.format(log=str(self.log), names=list(names), calls=calls))
+        self.commit()
+
+    def start(self, *arguments):
+        command = [sys.executable, "-m", "a3c_bench", "bench-check", *arguments]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def check(self, *arguments):
+        with self.start(*arguments) as process:
+            output = process.communicate(timeout=200)[0]
+        return process.returncode, output
+
+    def verdicts(self):
+        content = json.loads((self.folder / "bench-check" / "verdicts.json").read_text())
+        return {comparison["name"].rpartition("::")[2]: comparison["verdict"] for comparison in content["comparisons"]}
+
+    def assert_clean(self):
+        assert len(self.git("worktree", "list").splitlines()) == 1
+        assert not (self.folder / ".git" / "worktrees").exists()
+
+
+@pytest.fixture
+def repository(tmp_path):
+    (tmp_path / "repository").mkdir()
+    return Repository(tmp_path / "repository")
+
+
+def test_a_slower_commit_fails_and_the_reports_tell(repository):
+    repository.suite(names=("one",))
+    repository.suite(names=("one",), calls=400_000)
+    code, output = repository.check("--base", "HEAD~1")
+    assert code == 1, output
+    assert set(repository.verdicts().values()) == {"slower"}
+    assert "| sum one | slower |" in (repository.folder / "bench-check" / "summary.md").read_text()
+    assert (repository.folder / "bench-check" / "ratios.png").stat().st_size > 1000
+    repository.assert_clean()
+
+
+def test_of_two_revisions_only_one_runs_at_a_time(repository):
+    repository.suite()
+    repository.check("--base", "HEAD", "--budget", "10")
+    rounds = sorted(tuple(map(float, line.split())) for line in repository.log.read_text().splitlines())
+    assert len(rounds) >= 2 * 2 * 6
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(rounds))
+
+
+def test_a_benchmark_that_is_gone_fails(repository):
+    repository.suite()
+    repository.suite(names=("one", "three"))
+    code, output = repository.check("--base", "HEAD~1", "--budget", "10")
+    assert code == 1, output
+    assert repository.verdicts()["test_sum[two]"] == "missing"
+    assert repository.verdicts()["test_sum[three]"] == "new"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--base", "HEAD~1")])
+def test_documents_alone_are_not_timed(repository, arguments):
+    repository.suite()
+    repository.git("checkout", "--quiet", "-b", "change")
+    (repository.folder / "README.md").write_text("More words.\n")
+    repository.commit()
+    code, output = repository.check(*arguments)
+    assert code == 0
+    assert "only documents changed (1 files)" in output
+
+
+def test_without_a_change_nothing_is_timed(repository):
+    repository.suite()
+    code, output = repository.check()
+    assert code == 0
+    assert "nothing changed since" in output
+
+
+def test_bad_bases_are_named_in_one_line(repository):
+    (repository.folder / "code.py").write_text("")
+    repository.commit()
+    repository.suite()
+    for arguments, said in {
+        ("--base", "HEAD~1"): "has no benchmarks in tests/benchmarks",
+        ("--base", "nowhere"): "BASE: 'nowhere' is not a commit here",
+    }.items():
+        code, output = repository.check(*arguments)
+        assert code == 2
+        assert said in output
+        assert len(output.splitlines()) == 1
+    repository.assert_clean()
+
+
+def test_a_dirty_worktree_is_refused(repository):
+    repository.suite()
+    path = repository.folder / "tests" / "benchmarks" / "test_tiny.py"
+    path.write_text(path.read_text() + "\n")
+    code, output = repository.check("--base", "HEAD")
+    assert code == 2
+    assert output.splitlines() == [
+        "a3c-bench: tests/benchmarks/test_tiny.py: 1 file(s) are not committed; commit or stash them first"
+    ]
+
+
+def test_a_failing_benchmark_is_named_in_one_line(repository):
+    repository.suite(calls="'many'")
+    code, output = repository.check("--base", "HEAD")
+    assert code == 2
+    assert "a benchmark failed" in output
+    assert "TypeError" in output
+    repository.assert_clean()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_nothing(repository, number):
+    repository.suite()
+    with repository.start("--base", "HEAD") as process:
+        while not repository.log.exists():
+            time.sleep(0.05)
+            assert process.poll() is None
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        os.kill(process.pid, number)
+        output = process.communicate(timeout=30)[0]
+    assert process.returncode == 128 + number, output
+    psutil.wait_procs(children, timeout=10)
+    assert not any(child.is_running() for child in children)
+    repository.assert_clean()

@@ -14,7 +14,7 @@ from conftest import environment, small_config, small_params, write_params
 from a3c_bench.stages.checkpoints import Checkpoints
 
 FILES = ("curve.csv", "updates.csv", "digests.csv", "metrics.json")
-LONGER = {"nstep": {"total_steps": 160_000}, "episodic": {"episodes": 200}}
+LONGER = {"nstep": {"total_steps": 160_000}, "episodic": {"episodes": 400}}
 
 
 def start(folder, *arguments, **variables):

@@ -319,7 +319,12 @@ def start_server() -> None:
     process_context()
     from multiprocessing import forkserver
 
-    forkserver.ensure_running()
+    # Ctrl-C reaches every process of the terminal: the server must not end in the middle of its imports.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def process_context() -> ForkServerContext:

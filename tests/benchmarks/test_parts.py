@@ -19,8 +19,10 @@ from a3c_bench.parallel.worker import Job
 CONFIG = load_config(ROOT / "params.yaml")
 ENVIRONMENT = describe(CONFIG.env)
 ALGORITHMS = ("nstep", "episodic")
-ROLLOUTS = {"nstep": 20, "episodic": 12}
-"""Of one timed call: some 10 ms."""
+ROUNDS = 40
+"""So many, and each some 4 ms long: two revisions are compared in turns, and their speed drifts."""
+ROLLOUTS = {"nstep": 8, "episodic": 12}
+GRADIENTS = {"nstep": 16, "episodic": 40}
 
 
 def make_actor(algorithm):
@@ -39,14 +41,14 @@ def test_acting_nstep(timed):
         for row in rows:
             actor.network.actor.forward(actor.network.features(row.observations, row.activations), out=row.logits)
 
-    timed(act, rounds=15, calls=25, env_steps=rollout.actions.size)
+    timed(act, rounds=ROUNDS, calls=25, env_steps=rollout.actions.size)
 
 
 @pytest.mark.benchmark(group="1 acting")
 def test_acting_episodic(timed):
     actor = make_actor("episodic")
     observation = actor.collect().observations[0]
-    timed(actor.network.logits_of_one, observation, rounds=15, calls=1000, env_steps=1)
+    timed(actor.network.logits_of_one, observation, rounds=ROUNDS, calls=400, env_steps=1)
 
 
 @pytest.mark.benchmark(group="2 environment step")
@@ -54,7 +56,7 @@ def test_environment_step_nstep(timed):
     environment = make_actor("nstep").collector.environment
     actions = np.zeros(CONFIG.nstep.envs, np.int64)
     actions[::2] = 1
-    timed(environment.step, actions, rounds=15, calls=200, env_steps=len(actions))
+    timed(environment.step, actions, rounds=ROUNDS, calls=50, env_steps=len(actions))
 
 
 @pytest.mark.benchmark(group="2 environment step")
@@ -64,12 +66,12 @@ def test_environment_step_episodic(timed):
     actions = [0, 1, 0, 1, 0, 1]
 
     def play():
-        for _ in range(50):
+        for _ in range(100):
             environment.reset()
             for action in actions:
                 environment.step(action)
 
-    timed(play, rounds=15, env_steps=50 * len(actions))
+    timed(play, rounds=ROUNDS, env_steps=100 * len(actions))
 
 
 @pytest.mark.benchmark(group="3 rollout")
@@ -86,7 +88,7 @@ def test_rollout(algorithm, timed):
 
     again()
     env_steps = sum(collect())
-    timed(collect, setup=again, rounds=15, env_steps=env_steps)
+    timed(collect, setup=again, rounds=ROUNDS, env_steps=env_steps)
 
 
 @pytest.mark.benchmark(group="4 gradient")
@@ -97,14 +99,14 @@ def test_gradient(algorithm, timed):
         actor.collect(),
         np.empty(make_layout(CONFIG.algorithm(algorithm), ENVIRONMENT).size, np.float32),
     )
-    timed(actor.learn, rollout, gradient, rounds=15, calls=2 * ROLLOUTS[algorithm], env_steps=rollout.env_steps)
+    timed(actor.learn, rollout, gradient, rounds=ROUNDS, calls=GRADIENTS[algorithm], env_steps=rollout.env_steps)
 
 
 @pytest.mark.benchmark(group="5 update")
 def test_update(timed):
     size = make_layout(CONFIG.nstep, ENVIRONMENT).size
     model, gradient, first, second = (np.zeros(size, np.float32) for _ in range(4))
-    timed(Adam(first, second, np.zeros(1, np.int64)).apply, model, gradient, 1e-3, rounds=15, calls=800)
+    timed(Adam(first, second, np.zeros(1, np.int64)).apply, model, gradient, 1e-3, rounds=ROUNDS, calls=250)
 
 
 @pytest.mark.benchmark(group="5 update")
@@ -120,14 +122,15 @@ def test_turn(schedule, timed):
     statistics = actor.learn(actor.collect(), tables.gradients[0])
     tables.gradients[:] = tables.gradients[0]
     rollouts = iter(range(tables.shape.rollouts))
+    per_round = tables.shape.rollouts // (ROUNDS + 1)
 
     def turns():
-        for _ in range(15):
+        for _ in range(per_round):
             rollout = next(rollouts)
             for index in range(tables.shape.actors):
                 submit(index, rollout, statistics)
 
-    timed(turns, rounds=15, env_steps=15 * tables.shape.actors * statistics.env_steps)
+    timed(turns, rounds=ROUNDS, env_steps=per_round * tables.shape.actors * statistics.env_steps)
     bell.close()
     tables.close()
 
@@ -142,4 +145,4 @@ def test_evaluation(algorithm, timed):
     def play():
         return evaluate(logits, ENVIRONMENT, CONFIG.evaluate.episodes, 0, sampled=True).lengths.sum()
 
-    timed(play, rounds=15, calls=2, env_steps=int(play()))
+    timed(play, rounds=ROUNDS // 2, env_steps=int(play()))

@@ -30,7 +30,7 @@ def train(algorithm, rollouts, **changes):
 def test_pool_start(workers, timed):
     """From nothing but the fork server to the end of one rollout of every actor."""
     env_steps = train("nstep", 1, workers=workers)
-    timed(train, "nstep", 1, rounds=5, env_steps=env_steps, workers=workers)
+    timed(train, "nstep", 1, rounds=7, env_steps=env_steps, workers=workers)
 
 
 @pytest.mark.benchmark(group="8 training")
@@ -38,18 +38,17 @@ def test_pool_start(workers, timed):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_training(schedule, workers, timed):
     def run():
-        return train("nstep", 20, schedule=schedule, workers=workers)
+        return train("nstep", 12, schedule=schedule, workers=workers)
 
     timed(run, rounds=5, env_steps=run(), workers=workers)
 
 
 @pytest.mark.benchmark(group="8 training")
-@pytest.mark.parametrize("workers", [1, 2])
-def test_training_episodic(workers, timed):
+def test_training_episodic(timed):
     def run():
-        return train("episodic", 30, workers=workers)
+        return train("episodic", 6, workers=2)
 
-    timed(run, rounds=5, env_steps=run(), workers=workers)
+    timed(run, rounds=5, env_steps=run(), workers=2)
 
 
 @pytest.mark.benchmark(group="9 textbook loop, the yardstick")
@@ -78,4 +77,4 @@ def test_textbook(timed):
 
     again()
     env_steps = episodes()
-    timed(episodes, setup=again, rounds=5, env_steps=env_steps)
+    timed(episodes, setup=again, rounds=7, env_steps=env_steps)

@@ -22,7 +22,7 @@ from a3c_bench.gate.verdicts import TOLERANCE, Bout, fight
 from a3c_bench.progress import Progress
 from a3c_bench.seeding import Role, stream
 
-BUDGET_SECONDS = 225.0
+BUDGET_SECONDS = 230.0
 LONGEST_SECONDS = 465.0
 
 

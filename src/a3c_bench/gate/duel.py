@@ -1,4 +1,8 @@
-"""Two pytest processes, one per revision, whose rounds are timed in turns."""
+"""Two pytest processes, one per revision, whose rounds are timed in turns.
+
+The cores of a shared machine differ in speed, and each changes it by itself. So whatever needs no more than one core is
+timed on the same core in both processes, which makes the ratio of a pair five to ten times as steady.
+"""
 
 import json
 import os
@@ -11,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 from numpy.random import Generator
 
 from a3c_bench.agent.arrays import Doubles
@@ -75,11 +80,34 @@ class _Fighter:
     result: Path
     wanted: str | None = None
     """The benchmark whose turn it asks for; None: it is busy elsewhere, or has ended."""
+    cores: int = 1
+    """How many that benchmark can use at once."""
     unread: bytes = field(default=b"")
+    _bound: tuple[str | None, set[int]] = (None, set())
 
     @property
     def ended(self) -> bool:
         return self.asks < 0
+
+    def ask(self) -> None:
+        """Wait until it asks for a turn, or has ended."""
+        said = self.read()
+        cores, _, name = (said or "").partition(" ")
+        self.wanted, self.cores = (name, int(cores)) if said else (None, 1)
+
+    def bind(self, cores: set[int]) -> None:
+        """Run on these cores only; the processes that it has started too, once for each benchmark."""
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            os.sched_setaffinity(self.process.pid, cores)
+            if self._bound != (self.wanted, cores):
+                for child in psutil.Process(self.process.pid).children(recursive=True):
+                    os.sched_setaffinity(child.pid, cores)
+                self._bound = self.wanted, cores
+
+    def release(self) -> None:
+        """Let it do on any core what is not timed."""
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(self.process.pid, os.sched_getaffinity(0))
 
     def read(self) -> str | None:
         """The next line that it says; None when it has ended."""
@@ -119,7 +147,7 @@ def _started(number: int, checkout: Path, names: Sequence[str], folder: Path) ->
     granted, grant = os.pipe()
     log, result = folder / f"{checkout.name}.log", folder / f"{number}.json"
     command = [*_pytest(checkout), "--benchmark-enable", "--benchmark-only", "--benchmark-quiet"]
-    command += ["--benchmark-timer=turns.clock", f"--benchmark-json={result}", *names]
+    command += ["-p", "turns", "--benchmark-timer=turns.clock", f"--benchmark-json={result}", *names]
     variables = {
         **_environment(checkout),
         "PYTHONPATH": f"{checkout / 'src'}{os.pathsep}{folder}",
@@ -145,6 +173,8 @@ def _started(number: int, checkout: Path, names: Sequence[str], folder: Path) ->
 def _share_turns(fighters: Sequence[_Fighter], names: Sequence[str], order: Generator) -> None:
     """Until all have ended: wait until each asks for a turn, then time those whose benchmark comes first."""
     place = {name: number for number, name in enumerate(names)}
+    cores = os.sched_getaffinity(0)
+    one = {int(order.choice(sorted(cores)))}
     while True:
         _hear(fighters)
         asking = [fighter for fighter in fighters if fighter.wanted is not None]
@@ -152,13 +182,16 @@ def _share_turns(fighters: Sequence[_Fighter], names: Sequence[str], order: Gene
             return
         first = min((fighter.wanted or "" for fighter in asking), key=lambda name: place.get(name, len(names)))
         round_of = [fighter for fighter in asking if fighter.wanted == first]
+        alike = one if all(fighter.cores == 1 for fighter in round_of) else cores
         for index in order.permutation(len(round_of)):
             fighter = round_of[index]
+            fighter.bind(alike)
             fighter.give_turn()
             # The end of its round: it stands still again.
             if fighter.read() is None:
                 fighter.wanted = None
         for fighter in round_of:
+            fighter.release()
             fighter.wanted = None
             if not fighter.ended:
                 fighter.give_turn()
@@ -168,7 +201,7 @@ def _hear(fighters: Sequence[_Fighter]) -> None:
     """Wait until every process asks for a turn or has ended."""
     for fighter in fighters:
         if fighter.wanted is None and not fighter.ended:
-            fighter.wanted = fighter.read()
+            fighter.ask()
 
 
 def _pytest(checkout: Path) -> list[str]:

@@ -18,7 +18,7 @@ TOLERANCE = 0.05
 SUITE_LEVEL = 0.05
 """The share of whole suites of which one interval or more may miss its true ratio."""
 RESAMPLES = 4999
-LOOKS = (5, 10, 15, 20, 30, 40, 60, 80)
+LOOKS = (8, 11, 15, 20, 30, 45)
 """Pairs after which it is asked whether a verdict is clear, besides at the end; whoever looks often finds something."""
 
 
@@ -120,10 +120,15 @@ class Bout:
         return [name for name in self.common if name not in self.settled]
 
     @property
+    def worth_timing(self) -> list[str]:
+        """Open ones that will be looked at again."""
+        return [name for name in self.open if len(self.ratios.get(name, [])) < max(LOOKS)]
+
+    @property
     def suspects(self) -> list[str]:
         """Open ones that look slower than is tolerated: worth more pairs than the others."""
         border = np.log1p(self.tolerance)
-        return [name for name in self.open if interquartile_mean(self.ratios.get(name, [0.0])) > border]
+        return [name for name in self.worth_timing if interquartile_mean(self.ratios.get(name, [0.0])) > border]
 
     def add(self, duel: Duel) -> None:
         """Take in a pair of processes, and settle what is clear."""
@@ -175,16 +180,18 @@ def fight(
     """Time pair after pair, until every verdict is clear or the budget of seconds is spent.
 
     After `budget` only benchmarks that look slower go on, until `longest`. No pair is begun that would end too late,
-    by the length of the last one.
+    by what a benchmark took in the last one.
     """
-    last = 0.0
+    each = 0.0
     while True:
         start = elapsed()
-        names = bout.open if start + last <= budget else bout.suspects
-        if not names or start + last > longest:
+        names = bout.worth_timing
+        if start + each * len(names) > budget:
+            names = bout.suspects
+        if not names or start + each * len(names) > longest:
             return
         bout.add(duel(names))
-        last = elapsed() - start
+        each = (elapsed() - start) / len(names)
         told(bout)
 
 

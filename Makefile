@@ -16,7 +16,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline audit lint bench bench-check mlflow lock clean
+.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -83,11 +83,15 @@ lint: setup ## format check, lint and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-bench: setup ## time the parts of the pipeline (pytest-benchmark)
+bench: setup ## time the parts of the pipeline (pytest-benchmark); a commit of main goes to MLflow's experiment `benchmarks`
 	$(VENV)/bin/pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-json=benchmarks.json
+	@$(RUN) bench-history benchmarks.json
 
 bench-check: setup ## time this commit beside another, in turns; fails if it is slower (BASE=main; four to eight minutes)
 	@$(RUN) bench-check $(if $(BASE),--base $(BASE)) $(if $(SELECT),--select $(SELECT)) $(if $(BUDGET),--budget $(BUDGET))
+
+bench-proof: setup ## measure the false alarms of bench-check, and what it finds (RUNS=60; about two hours, goes on where it was)
+	@$(RUN) bench-proof $(if $(RUNS),--runs $(RUNS))
 
 mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db

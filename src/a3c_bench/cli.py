@@ -190,7 +190,7 @@ def bench_check(
         str | None, typer.Option(help="The revision to compare with; by default where main was left.")
     ] = None,
     select: Annotated[str | None, typer.Option(help="Only benchmarks whose name contains this.")] = None,
-    budget: Annotated[float | None, typer.Option(min=10, help="Seconds to spend, where noise asks for more.")] = None,
+    budget: Annotated[float | None, typer.Option(min=1, help="Seconds to spend, where noise asks for more.")] = None,
 ) -> None:
     """Time the current commit beside another revision, in turns; exit code 1 if it is slower."""
     require_own_source()
@@ -198,6 +198,28 @@ def bench_check(
 
     if not command.run(base, select, budget):
         raise typer.Exit(1)
+
+
+@app.command("bench-proof")
+def bench_proof(
+    runs: Annotated[int | None, typer.Option(min=1, help="At most so many more; by default all.")] = None,
+) -> None:
+    """Measure how often bench-check raises a false alarm and which slowdowns it finds; writes reports/gate."""
+    require_own_source()
+    from a3c_bench.gate import proof as command
+
+    command.run(runs)
+
+
+@app.command("bench-history")
+def bench_history(
+    results: Annotated[Path, typer.Argument(help="What pytest-benchmark wrote.")] = Path("benchmarks.json"),
+) -> None:
+    """Log the benchmarks of a commit of the main branch to MLflow."""
+    require_own_source()
+    from a3c_bench.gate import history as command
+
+    command.run(results)
 
 
 @app.command()

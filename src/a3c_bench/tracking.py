@@ -24,6 +24,7 @@ from a3c_bench.config import AlgorithmName, Config
 from a3c_bench.machine import cpu_model
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Metric
 
     from a3c_bench.parallel.pool import Outcome
@@ -159,27 +160,19 @@ class Tracker:
             print(f"a3c-bench: MLflow is left out of this stage ({reason}); the files are complete", file=sys.stderr)
 
     def _start(self) -> None:
-        _quiet()
+        quiet()
         import mlflow
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         self._mlflow = mlflow
         mlflow.set_tracking_uri(tracking_uri())
         self._client = mlflow.MlflowClient()
-        self._experiment = self._find_or_create_experiment()
+        self._experiment = find_or_create_experiment(self._client, EXPERIMENT)
         self._parent = self._find_or_create_parent()
         self._run = self._create_child(self._name, self._tags)
         # Private names of `mlflow.start_run(log_system_metrics=True)`, which would bind the run to this thread only.
         self._monitor = SystemMetricsMonitor(self._run, sampling_interval=SYSTEM_METRICS_SECONDS)
         self._monitor.start()
-
-    def _find_or_create_experiment(self) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found:
-            return str(found.experiment_id)
-        # A server stores artifacts itself; SQLite's would land in the current folder, which may be a temporary one.
-        local = tracking_uri().startswith("sqlite:")
-        return str(self._client.create_experiment(EXPERIMENT, str(repository_root() / "mlruns") if local else None))
 
     def _find_or_create_parent(self) -> str:
         key = pipeline_key(self._config)
@@ -244,6 +237,16 @@ class Tracker:
             )
 
 
+def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
+    """The id of the experiment of this name."""
+    found = client.get_experiment_by_name(name)
+    if found:
+        return str(found.experiment_id)
+    # A server stores artifacts itself; SQLite's would land in the current folder, which may be a temporary one.
+    local = tracking_uri().startswith("sqlite:")
+    return str(client.create_experiment(name, str(repository_root() / "mlruns") if local else None))
+
+
 def curves(outcome: "Outcome") -> list["Metric"]:
     """Training returns and update statistics over env steps, thinned to means over equal parts."""
     returns, at = outcome.episodes["return"], outcome.episode_env_steps
@@ -293,7 +296,7 @@ def _metric(name: str, value: float, step: int) -> "Metric":
     return Metric(name, value, int(time.time() * 1000), step)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep MLflow's own chatter (migrations, hints) off the stage's output, and its patience within ours."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

@@ -317,8 +317,10 @@ def describe_exit(exit_code: int | None) -> str:
 def start_server() -> None:
     """Start the process from which workers are forked, so that its imports run beside ours."""
     process_context()
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
+    # The server starts the tracker first, and that lets SIGINT through again when it has.
+    resource_tracker.ensure_running()
     # Ctrl-C reaches every process of the terminal: the server must not end in the middle of its imports.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -45,5 +45,20 @@ def test_a_signal_waits_for_the_end_of_the_block(ending, watched):
         with pytest.raises(StoppedError, match="SIGTERM"):
             protected()
     assert steps == ["done whole"]
-    with pytest.raises(StoppedError):
+
+
+def test_told_again_while_it_is_ending_it_goes_on_ending(watched, monkeypatch):
+    saved = []
+    with pytest.raises(StoppedError, match="SIGTERM"):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            with signals_later():
+                signal.raise_signal(signal.SIGTERM)
+            saved.append("a checkpoint")
+    assert saved == ["a checkpoint"]
+    # Whoever hangs for longer can be told once more.
+    monkeypatch.setattr(supervision, "ENDING_SECONDS", 0.0)
+    with pytest.raises(StoppedError, match="Ctrl-C"):
         signal.raise_signal(signal.SIGINT)

@@ -1,5 +1,6 @@
 """How a command ends when it is told to: by Ctrl-C, by SIGTERM, or because the process that wanted it is gone."""
 
+import math
 import os
 import signal
 import threading
@@ -11,6 +12,8 @@ from types import FrameType
 SUPERVISOR_VARIABLE = "A3C_BENCH_SUPERVISOR"
 """Names the process (by its id) on whose behalf DVC runs the stages: `make` sets it."""
 POLL_SECONDS = 0.2
+ENDING_SECONDS = 3.0
+"""For so long after it was told to stop, being told again changes nothing: it is ending, and has things to save."""
 
 
 class StoppedError(BaseException):
@@ -26,6 +29,7 @@ def watch() -> None:
 
     So does, for a stage that DVC runs, the end of DVC or of the supervisor.
     """
+    _Later.told = -math.inf
     signal.signal(signal.SIGINT, _interrupted)
     signal.signal(signal.SIGTERM, _terminated)
     if "DVC_STAGE" not in os.environ:
@@ -57,10 +61,11 @@ def _alive(process: int) -> bool:
 
 
 class _Later:
-    """Whether signals have to wait, and the first that does."""
+    """Whether signals have to wait, and the first that does; when the command was told to stop."""
 
     active = False
     first: StoppedError | None = None
+    told = -math.inf
 
 
 @contextmanager
@@ -76,13 +81,17 @@ def signals_later(ending: bool = False) -> Iterator[None]:
     finally:
         first, _Later.active, _Later.first = _Later.first, False, None
     if first is not None and not ending:
-        raise first
+        _stop(first)
 
 
 def _stop(error: StoppedError) -> None:
-    if not _Later.active:
+    if _Later.active:
+        _Later.first = _Later.first or error
+        return
+    # A terminal, an init process and DVC's own end can all tell it, one after the other.
+    if time.monotonic() - _Later.told > ENDING_SECONDS:
+        _Later.told = time.monotonic()
         raise error
-    _Later.first = _Later.first or error
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """This machine: its CPU, its cores, and the versions of the libraries that do the work."""
 
+import math
 import os
 import platform
 from hashlib import sha256
@@ -20,9 +21,23 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return platform.machine()
 
 
-def cores() -> int:
-    """CPU cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
+def cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """CPU cores that this process may use at once: its affinity, or the quota of its container where that is less.
+
+    Libraries that tell it take longer to import than a worker takes to start.
+    """
+    affinity = len(os.sched_getaffinity(0))
+    try:
+        share = (cgroup / "cpu.max").read_text() if (cgroup / "cpu.max").exists() else _share_of_first_version(cgroup)
+        quota, period = share.split()
+    except (OSError, ValueError):
+        return affinity
+    return affinity if quota in {"max", "-1"} else min(affinity, math.ceil(int(quota) / int(period)))
+
+
+def _share_of_first_version(cgroup: Path) -> str:
+    """Quota and period of control groups' first version, as `cpu.max` of the second has them."""
+    return " ".join((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
 
 
 def host(machine_id: Path = Path("/etc/machine-id")) -> str:

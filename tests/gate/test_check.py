@@ -7,30 +7,42 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import psutil
 import pytest
 from conftest import environment
 
 SUITE = """
+import os
 import time
 
 import pytest
 
 
-def work(calls):
+def work(calls, name):
     start = time.perf_counter()
     total = sum(range(calls))
     with open({log!r}, "a") as file:
-        file.write(f"{{start}} {{time.perf_counter()}}\\n")
+        print(start, time.perf_counter(), name, os.getpid(), *os.sched_getaffinity(0), file=file)
     return total
 
 
 @pytest.mark.benchmark(group="sums")
 @pytest.mark.parametrize("name", {names!r})
 def test_sum(name, benchmark):
-    benchmark.pedantic(work, args=({calls},), rounds=5, warmup_rounds=1)
+    if name == "two":
+        benchmark.extra_info["workers"] = 2
+    benchmark.pedantic(work, args=({calls}, name), rounds=5, warmup_rounds=1)
 """
+
+
+class Round(NamedTuple):
+    start: float
+    end: float
+    name: str
+    process: int
+    cores: tuple[str, ...]
 
 
 class Repository:
@@ -69,6 +81,16 @@ class Repository:
         content = json.loads((self.folder / "bench-check" / "verdicts.json").read_text())
         return {comparison["name"].rpartition("::")[2]: comparison["verdict"] for comparison in content["comparisons"]}
 
+    def timed_rounds(self):
+        """In the order of their start; a process's first round of a benchmark is a warm-up, which takes no turn."""
+        seen, rounds = set(), []
+        for line in self.log.read_text().splitlines():
+            start, end, name, process, *cores = line.split()
+            if (name, process) in seen:
+                rounds.append(Round(float(start), float(end), name, int(process), tuple(sorted(cores))))
+            seen.add((name, process))
+        return sorted(rounds)
+
     def assert_clean(self):
         assert len(self.git("worktree", "list").splitlines()) == 1
         assert not (self.folder / ".git" / "worktrees").exists()
@@ -93,10 +115,22 @@ def test_a_slower_commit_fails_and_the_reports_tell(repository):
 
 def test_of_two_revisions_only_one_runs_at_a_time(repository):
     repository.suite()
-    repository.check("--base", "HEAD", "--budget", "10")
-    rounds = sorted(tuple(map(float, line.split())) for line in repository.log.read_text().splitlines())
-    assert len(rounds) >= 2 * 2 * 6
-    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(rounds))
+    repository.check("--base", "HEAD", "--budget", "5")
+    timed = repository.timed_rounds()
+    assert len(timed) >= 2 * 2 * 5
+    assert all(first.end <= second.start for first, second in itertools.pairwise(timed))
+
+
+def test_what_uses_one_core_is_timed_on_the_same_core_in_both(repository):
+    repository.suite()
+    repository.check("--base", "HEAD", "--budget", "5")
+    everywhere = tuple(map(str, sorted(os.sched_getaffinity(0))))
+    bound = {(one.name, one.process): one.cores for one in repository.timed_rounds()}
+    assert {cores for (name, _), cores in bound.items() if name == "two"} == {everywhere}
+    # Processes start in pairs, so their ids follow each other.
+    pairs = [cores for (name, _), cores in sorted(bound.items()) if name == "one"]
+    assert len(pairs) >= 2
+    assert all(len(first) == 1 and first == second for first, second in zip(pairs[::2], pairs[1::2], strict=True))
 
 
 def test_a_benchmark_that_is_gone_fails(repository):

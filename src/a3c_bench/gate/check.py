@@ -78,7 +78,7 @@ def compare(
             max(budget, LONGEST_SECONDS),
             lambda bout: progress.show(
                 len(bout.settled),
-                f"pairs {max(map(len, bout.ratios.values()))}, open {len(bout.open)}, {elapsed():.0f} s",
+                f"pairs {bout.pairs}, open {len(bout.open)}, {elapsed():.0f} s",
             ),
         )
     return Result(base, head, bout.comparisons(), elapsed(), TOLERANCE)

@@ -25,6 +25,7 @@ from a3c_bench.stages.files import GATE, GATE_RUNS, csv_bytes, write_all
 FALSE_ALARM_RUNS, PLANTED_RUNS = 20, 10
 SLOWDOWNS = (0.1, 0.2, 0.5, 0.05)
 SLOWED_FILE = Path("src") / "a3c_bench" / "agent" / "actor.py"
+FIRST_IMPORT = "import numpy as np\n"
 SLOWED_FUNCTION = "    def learn(self, rollout: NStepRollout, gradient: Floats) -> Statistics:\n"
 CONCERNED = "test_gradient[nstep]"
 """The benchmark that times the slowed function alone."""
@@ -132,7 +133,6 @@ def plant(checkout: Path, slowdown: float) -> None:
         raise BadInputError(f"{path}: the function to slow down is not there: {SLOWED_FUNCTION.strip()}")
     wrapper = (
         f"{SLOWED_FUNCTION}"
-        "        from time import perf_counter\n\n"
         "        start = perf_counter()\n"
         "        statistics = self._learn(rollout, gradient)\n"
         f"        end = start + {1 + slowdown} * (perf_counter() - start)\n"
@@ -140,8 +140,9 @@ def plant(checkout: Path, slowdown: float) -> None:
         "            pass\n"
         "        return statistics\n\n"
     )
+    patched = source.replace(SLOWED_FUNCTION, wrapper + SLOWED_FUNCTION.replace("def learn", "def _learn"))
     path.write_text(
-        source.replace(SLOWED_FUNCTION, wrapper + SLOWED_FUNCTION.replace("def learn", "def _learn")), encoding="utf-8"
+        patched.replace(FIRST_IMPORT, f"from time import perf_counter\n\n{FIRST_IMPORT}", 1), encoding="utf-8"
     )
 
 

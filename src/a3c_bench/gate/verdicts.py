@@ -120,6 +120,11 @@ class Bout:
         return [name for name in self.common if name not in self.settled]
 
     @property
+    def pairs(self) -> int:
+        """The most that any benchmark has."""
+        return max(map(len, self.ratios.values()), default=0)
+
+    @property
     def worth_timing(self) -> list[str]:
         """Open ones that will be looked at again."""
         return [name for name in self.open if len(self.ratios.get(name, [])) < max(LOOKS)]
@@ -179,14 +184,15 @@ def fight(
 ) -> None:
     """Time pair after pair, until every verdict is clear or the budget of seconds is spent.
 
-    After `budget` only benchmarks that look slower go on, until `longest`. No pair is begun that would end too late,
-    by what a benchmark took in the last one.
+    After `budget` only benchmarks that look slower go on, until `longest`, and those of a machine so slow that nothing
+    has been looked at yet. No pair is begun that would end too late, by what a benchmark took in the last one.
     """
     each = 0.0
     while True:
         start = elapsed()
         names = bout.worth_timing
-        if start + each * len(names) > budget:
+        looked_at = bout.pairs >= min(LOOKS)
+        if looked_at and start + each * len(names) > budget:
             names = bout.suspects
         if not names or start + each * len(names) > longest:
             return

@@ -199,7 +199,8 @@ def pipeline(tmp_path_factory):
     params = small_params(algorithms=["nstep"], nstep={"total_steps": 3_200})
     params["profile"] |= {"workers": [1], "repeats": 1, "nstep_steps": 800}
     write_params(folder, params)
-    shutil.copytree(ROOT / "reports" / "reproducibility", folder / "reports" / "reproducibility")
+    for name in ("gate", "peers", "reproducibility", "speed"):
+        shutil.copytree(ROOT / "reports" / name, folder / "reports" / name)
     for arguments in (["train", "nstep", "0"], ["evaluate", "nstep", "0"], ["machine"], ["profile"], ["report"]):
         command = [sys.executable, "-m", "a3c_bench", *arguments]
         # No MLflow: nothing listens there.
@@ -260,7 +261,9 @@ def outputs(folder):
 INPUTS = (
     "evaluate/nstep/seed-0/episodes.csv",
     "evaluate/nstep/seed-0/metrics.json",
+    "gate/gate.csv",
     "machine/machine.json",
+    "peers/peers.csv",
     "profile/points.csv",
     "reproducibility/about.json",
     "reproducibility/faults-about.json",
@@ -268,6 +271,7 @@ INPUTS = (
     "reproducibility/price.csv",
     "reproducibility/proof.csv",
     "reproducibility/schedules.csv",
+    "speed/speed.csv",
     "train/nstep/seed-0/curve.csv",
     "train/nstep/seed-0/metrics.json",
 )

@@ -19,6 +19,9 @@ BIN = Path(sys.executable).parent
 IDENTITY = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
+MEASURED_ELSEWHERE = tuple(f"reports/{name}/" for name in ("gate", "peers", "reproducibility", "speed"))
+
+
 class Repository:
     """A temporary repository with this checkout's tracked files and small params."""
 
@@ -54,7 +57,7 @@ def repository(tmp_path_factory):
     repository = Repository(tmp_path_factory.mktemp("repository"))
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in tracked:
-        kept = not name.startswith("reports/") or name.startswith("reports/reproducibility/")
+        kept = not name.startswith("reports/") or name.startswith(MEASURED_ELSEWHERE)
         if kept and name != "dvc.lock" and (ROOT / name).exists():
             (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, repository.folder / name)

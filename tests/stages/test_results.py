@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -165,6 +166,23 @@ def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspac
     assert summary["nstep"]["greedy_iqm_low"] is None
     assert "no interval can be given" in Path("reports/index.html").read_text()
     assert set(pd.read_csv("reports/report/seeds.csv")["seed"]) == {0}
+
+
+def test_parts_that_are_not_measured_yet_leave_a_note(workspace):
+    config = small_config(algorithms=["nstep"])
+    whole_pipeline(config)
+    page = Path("reports/index.html").read_text()
+    notes = re.findall(r"<p>[^<]*not measured yet: <code>(make [a-z-]+)</code>", page, re.IGNORECASE)
+    assert notes == [
+        "make proof",
+        "make proof",
+        "make proof",
+        "make chaos",
+        "make peers",
+        "make speed",
+        "make bench-proof",
+    ]
+    assert "Reproducibility" not in Path("reports/README.md").read_text()
 
 
 def test_a_report_without_its_inputs_names_the_first_missing_one(workspace):

@@ -25,7 +25,7 @@ from a3c_bench.numerics import unpinned_environment
 from a3c_bench.progress import Progress
 from a3c_bench.seeding import Role, stream
 from a3c_bench.stages.files import PEER_FIGURE, PEER_RUNS, PEERS, json_bytes, write_all
-from a3c_bench.stages.report import frame_bytes
+from a3c_bench.stages.tables import frame_bytes
 from a3c_bench.stats import bootstrap, bootstrap_ratio
 from a3c_bench.tracking import last_commit
 

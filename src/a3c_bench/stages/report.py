@@ -1,6 +1,5 @@
 """Stage `report`: aggregates exactly the algorithms and seeds of the params, and renders figures, page and README."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,18 @@ import pandas as pd
 from a3c_bench import figures
 from a3c_bench.agent.environments import describe
 from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.stages import supplements
 from a3c_bench.stages.files import (
-    FAULTS,
-    FAULTS_ABOUT,
     MACHINE,
-    PRICE,
     PROFILE,
-    PROOF,
-    PROOF_ABOUT,
     REPORTS,
-    SCHEDULES,
-    csv_bytes,
     evaluate_folder,
     json_bytes,
     read_json,
     train_folder,
-    unreadable,
     write_all,
 )
+from a3c_bench.stages.tables import frame_bytes, read_csv
 from a3c_bench.stats import bootstrap, curve_on_grid, interquartile_mean
 from a3c_bench.tracking import Tracker, last_commit
 
@@ -40,90 +33,66 @@ Metrics = dict[str, dict[str, float | int | None]]
 
 def run(config: Config) -> None:
     """Aggregate and render."""
-    figures.use_style()
-    threshold = describe(config.env).reward_threshold
     with Tracker("report", config) as tracker:
         curves, bands = learning_tables(config)
         episodes = evaluation_table(config)
         points = read_csv(PROFILE / "points.csv")
-        predicted = read_csv(PROFILE / "scaling.csv")
         machine = read_json(MACHINE)
-        proof = read_csv(PROOF)
         metrics = summarise(config, episodes)
-        titles = findings(config, metrics, points)
-        drawn = figures.render_all(
-            {
-                "learning": figures.learning(curves, bands, threshold, titles["learning"]),
-                "evaluation": figures.evaluation(episodes, threshold, titles["evaluation"]),
-                "throughput": figures.throughput(
-                    points, predicted, machine["cores"], config.threads, titles["throughput"]
-                ),
-                "threads": figures.threads_map(points, config.schedule, titles["threads"]),
-                "split": figures.time_split(points, config.threads, titles["split"]),
-            }
-        )
-        files = {
-            REPORTS / "report" / "learning.csv": frame_bytes(bands),
-            REPORTS / "report" / "seeds.csv": frame_bytes(curves),
-            REPORTS / "report" / "summary.json": json_bytes(metrics),
-            REPORTS / "report" / "metrics.json": json_bytes(headline(metrics)),
-            **{FIGURES / name: content for name, content in drawn.items()},
-        }
         context = {
             "config": config,
             "metrics": metrics,
             "points": points,
-            "predicted": predicted,
+            "predicted": read_csv(PROFILE / "scaling.csv"),
             "machine": machine,
-            "proof": proof,
-            "proof_summary": proof_summary(proof),
-            "proof_about": read_json(PROOF_ABOUT),
-            "faults": fault_summary(read_csv(FAULTS)),
-            "faults_about": read_json(FAULTS_ABOUT),
-            "price": read_csv(PRICE),
-            "schedules": read_csv(SCHEDULES),
-            "titles": titles,
-            "svg": {name: inline_svg(content) for name, content in drawn.items() if name.endswith(".svg")},
+            "titles": findings(config, metrics, points),
             "params": flat_params(config),
             "commit": last_commit(),
-            "threshold": threshold,
+            **supplements.read(),
         }
-        files[REPORTS / "index.html"] = render("report.html.j2", context)
-        files[REPORTS / "README.md"] = render("report.md.j2", context)
-        write_all(files)
-        print(f"{REPORTS / 'index.html'}: {', '.join(titles.values())}")
+        drawn = draw(config, context, curves, bands, episodes)
+        context["svg"] = {name: inline_svg(content) for name, content in drawn.items() if name.endswith(".svg")}
+        write_all(
+            {
+                REPORTS / "report" / "learning.csv": frame_bytes(bands),
+                REPORTS / "report" / "seeds.csv": frame_bytes(curves),
+                REPORTS / "report" / "summary.json": json_bytes(metrics),
+                REPORTS / "report" / "metrics.json": json_bytes(headline(metrics)),
+                **{FIGURES / name: content for name, content in drawn.items()},
+                REPORTS / "index.html": render("report.html.j2", context),
+                REPORTS / "README.md": render("report.md.j2", context),
+            }
+        )
+        print(f"{REPORTS / 'index.html'}: {', '.join(context['titles'].values())}")
         tracker.metrics(
             "report", {f"{name}/{key}": value for name, row in metrics.items() for key, value in row.items()}
         )
         tracker.artifacts([FIGURES, REPORTS / "index.html", REPORTS / "README.md"])
 
 
-def read_csv(path: Path, rows: int | None = None) -> pd.DataFrame:
-    """A CSV file as a table; raises `BadInputError` that tells how to bring the file back.
-
-    So it does for one that was cut short, in the middle of a line or (`rows`, if they are known) between two.
-    """
-    try:
-        content = path.read_bytes()
-        if not content.endswith(b"\n"):
-            raise ValueError("its last line is cut short")
-        table = pd.read_csv(io.BytesIO(content))
-        if rows is not None and len(table) != rows:
-            raise ValueError(f"{len(table)} rows in place of {rows}")
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
-    return table
+def draw(
+    config: Config, context: dict[str, Any], curves: pd.DataFrame, bands: pd.DataFrame, episodes: pd.DataFrame
+) -> dict[str, bytes]:
+    """The figures, as SVG and PNG, by file name."""
+    figures.use_style()
+    threshold = describe(config.env).reward_threshold
+    titles, points = context["titles"], context["points"]
+    return figures.render_all(
+        {
+            "learning": figures.learning(curves, bands, threshold, titles["learning"]),
+            "evaluation": figures.evaluation(episodes, threshold, titles["evaluation"]),
+            "throughput": figures.throughput(
+                points, context["predicted"], context["machine"]["cores"], config.threads, titles["throughput"]
+            ),
+            "threads": figures.threads_map(points, config.schedule, titles["threads"]),
+            "split": figures.time_split(points, config.threads, titles["split"]),
+        }
+    )
 
 
 def read_curve(folder: Path) -> pd.DataFrame:
     """The learning curve of a training run: as many episodes as its metrics say."""
     return read_csv(folder / "curve.csv", read_json(folder / "metrics.json")["episodes"])
-
-
-def frame_bytes(frame: pd.DataFrame) -> bytes:
-    """A table as canonical CSV; missing values are empty."""
-    rows = ([None if pd.isna(value) else value for value in row] for row in frame.itertuples(index=False))
-    return csv_bytes([str(column) for column in frame.columns], rows)
 
 
 def learning_tables(config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -237,23 +206,6 @@ def _largest_share(row: "pd.Series[Any]") -> str:
     return f"{largest} ({shares[largest]:.0%})"
 
 
-def proof_summary(proof: pd.DataFrame) -> list[dict[str, Any]]:
-    """Per algorithm of the proof: promised conditions that were measured, those that kept the bits, and hogwild's."""
-    summary = []
-    for algorithm, rows in proof.groupby("algorithm"):
-        promised = rows[(rows["promised"] == "yes") & (rows["runs"] > 0)]
-        hogwild = rows.loc[rows["condition"] == "hogwild", "note"].dropna()
-        summary.append(
-            {
-                "algorithm": algorithm,
-                "kept": int((promised["same"] == "yes").sum()),
-                "measured": len(promised),
-                "hogwild": hogwild.iloc[0] if len(hogwild) else "",
-            }
-        )
-    return summary
-
-
 def flat_params(config: Config) -> dict[str, str]:
     """The resolved params, by dotted key."""
     flat = pd.json_normalize(config.model_dump()).iloc[0]
@@ -279,19 +231,3 @@ def render(template: str, context: dict[str, Any]) -> bytes:
         keep_trailing_newline=True,
     )
     return environment.get_template(template).render(context).encode()
-
-
-def fault_summary(faults: pd.DataFrame) -> pd.DataFrame:
-    """Per kind of fault: how many were tried, survived and ended with the same bits; median seconds to stop, resume."""
-    marked = faults.assign(survived=faults["survived"] == "yes", same=faults["same"] == "yes")
-    return (
-        marked.groupby("fault", sort=False)
-        .agg(
-            tried=("turn", "size"),
-            survived=("survived", "sum"),
-            same=("same", "sum"),
-            stop_seconds=("stop_seconds", "median"),
-            resume_seconds=("resume_seconds", "median"),
-        )
-        .reset_index()
-    )

@@ -16,7 +16,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -72,6 +72,32 @@ test: setup lint ## lint, types and tests
 
 test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server
 	$(VENV)/bin/pytest tests/pipeline -m pipeline
+
+image: ## build the image of this commit (PIP_EXTRA_INDEX_URL=… where torch has no CPU wheel otherwise)
+	DOCKER_BUILDKIT=1 docker build --tag a3c-bench --build-arg REVISION=$$(git rev-parse HEAD) \
+		$(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS,$(if $($(name)),--build-arg $(name)="$($(name))")) .
+
+image-repro: ## the whole pipeline in the image; the results appear here
+	docker run --rm --network none --user $$(id -u):$$(id -g) --volume "$(CURDIR)":/repo a3c-bench repro
+
+image-verify: ## make the committed results again in the image, with no network, and compare
+	docker run --rm --network none --read-only --tmpfs /tmp:exec a3c-bench verify $(VERIFY)
+
+image-parts: ## write what the image is made of to reports/container/parts.csv
+	mkdir -p reports/container
+	docker run --rm --network none a3c-bench python container/parts.py > reports/container/parts.csv
+
+image-test: setup ## build and test the image, with no registry and an engine of its own (Debian, as root; about ten minutes)
+	@for tool in dockerd docker-compose mmdebstrap; do command -v $$tool >/dev/null || missing=1; done; \
+	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq --yes --no-install-recommends docker.io docker-compose mmdebstrap >/dev/null; }
+	$(VENV)/bin/pytest tests/container -m image
+
+up: ## the pipeline and an MLflow server that it logs to, in containers (MLFLOW_PORT=5000)
+	OWNER=$$(id -u):$$(id -g) docker compose up
+
+down: ## end what `make up` started; the server's data stay in its volume
+	docker compose down
 
 audit: ## look the locked packages up among the known vulnerabilities (needs a network)
 	$(PYTHON) -m venv .audit

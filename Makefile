@@ -1,5 +1,6 @@
 # Every task of this project; `make` alone lists them.
 PYTHON ?= python3
+COMPOSE ?= docker compose
 VENV := .venv
 STAMP := $(VENV)/.installed
 RUN := PYTHONPATH=src $(VENV)/bin/python -m a3c_bench
@@ -94,10 +95,10 @@ image-test: setup ## build and test the image, with no registry and an engine of
 	$(VENV)/bin/pytest tests/container -m image
 
 up: ## the pipeline and an MLflow server that it logs to, in containers (MLFLOW_PORT=5000)
-	OWNER=$$(id -u):$$(id -g) docker compose up
+	OWNER=$$(id -u):$$(id -g) $(COMPOSE) up
 
 down: ## end what `make up` started; the server's data stay in its volume
-	docker compose down
+	$(COMPOSE) down
 
 audit: ## look the locked packages up among the known vulnerabilities (needs a network)
 	$(PYTHON) -m venv .audit

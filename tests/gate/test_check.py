@@ -186,6 +186,20 @@ def test_a_dirty_worktree_is_refused(repository):
     ]
 
 
+def test_results_made_anew_do_not_stand_in_the_way(repository):
+    for name in ("dvc.lock", "reports/table.csv"):
+        path = repository.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("made on one machine")
+    repository.commit()
+    repository.suite()
+    for name in ("dvc.lock", "reports/table.csv"):
+        (repository.folder / name).write_text("made on another")
+    code, output = repository.check()
+    assert code == 0
+    assert "nothing changed since" in output
+
+
 def test_a_failing_benchmark_is_named_in_one_line(repository):
     repository.suite(calls="'many'")
     code, output = repository.check("--base", "HEAD")

@@ -12,7 +12,7 @@ from a3c_bench.reproducibility.checkout import git
 
 MAIN_BRANCHES = ("origin/main", "main", "origin/master", "master")
 SUITE = Path("tests") / "benchmarks"
-DOCUMENTS = (".md", ".txt", ".rst")
+DOCUMENTS = (".md", ".txt", ".rst", "dvc.lock")
 DOCUMENT_FOLDERS = ("reports/", "docs/", ".github/")
 
 
@@ -45,11 +45,10 @@ def default_base() -> Revision:
 
 
 def require_clean() -> None:
-    """Raise `BadInputError` if files that git knows were changed: what is judged is a commit."""
-    changed = git("status", "--porcelain", "--untracked-files=no").splitlines()
+    """Raise `BadInputError` if files that can change a speed were changed: what is judged is a commit."""
+    changed = [name for name in git("diff", "--name-only", "HEAD").splitlines() if not only_documents([name])]
     if changed:
-        first = changed[0].split(maxsplit=1)[-1]
-        raise BadInputError(f"{first}: {len(changed)} file(s) are not committed; commit or stash them first")
+        raise BadInputError(f"{changed[0]}: {len(changed)} file(s) are not committed; commit or stash them first")
 
 
 def changed_files(base: Revision, head: Revision) -> list[str]:

@@ -3,7 +3,7 @@
 Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from a3c_bench.seeding import Role, stream
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+GRID_POINTS = 200
 WINDOW = 100
 """Training episodes whose mean return is compared with an environment's reward threshold."""
 
@@ -54,23 +55,50 @@ def bootstrap(values: Doubles, statistic: Statistic) -> Interval | None:
 
 def bootstrap_difference(values: Doubles, others: Doubles, statistic: Statistic) -> Interval | None:
     """The 95 % percentile interval of `statistic(values) − statistic(others)`, two independent samples (n,)."""
-    return _bootstrap_two(values, others, statistic, np.subtract)
+    return _bootstrap_two(
+        values, others, lambda one, other, axis: statistic(one, axis=axis) - statistic(other, axis=axis)
+    )
 
 
 def bootstrap_ratio(values: Doubles, others: Doubles, statistic: Statistic) -> Interval | None:
     """The 95 % percentile interval of `statistic(values)` ÷ `statistic(others)`, two independent samples (n,)."""
-    return _bootstrap_two(values, others, statistic, np.divide)
+    return _bootstrap_two(
+        values, others, lambda one, other, axis: statistic(one, axis=axis) / statistic(other, axis=axis)
+    )
 
 
-def _bootstrap_two(values: Doubles, others: Doubles, statistic: Statistic, compare: Statistic) -> Interval | None:
+def probability_of_improvement(values: Doubles, others: Doubles) -> tuple[float, Interval | None]:
+    """How often a run of `values` (n,) beats one of `others` (m,), ties counted half, and its 95 % interval.
+
+    Agarwal et al. 2021, section 4.3: the Mann–Whitney U statistic ÷ the number of pairs.
+    """
+    return float(_share_of_wins(values, others)), _bootstrap_two(values, others, _share_of_wins)
+
+
+def _share_of_wins(values: Doubles, others: Doubles, axis: int = 0) -> Any:
+    statistic = stats.mannwhitneyu(values, others, axis=axis, method="asymptotic").statistic
+    return statistic / (values.shape[axis] * others.shape[axis])
+
+
+def performance_profile(values: Doubles, thresholds: Doubles) -> tuple[Doubles, Interval | None]:
+    """The share of runs `values` (n,) that are above each of `thresholds`, and its 95 % intervals.
+
+    Agarwal et al. 2021, equation 1: a run-score distribution.
+    """
+    above = (values[:, None] > thresholds).astype(np.float64)
+    return above.mean(axis=0), bootstrap(above, np.mean)
+
+
+def _bootstrap_two(values: Doubles, others: Doubles, statistic: Statistic) -> Interval | None:
     if min(len(values), len(others)) < 2:
         return None
     result = stats.bootstrap(
         (values, others),
-        lambda one, other, axis: compare(statistic(one, axis=axis), statistic(other, axis=axis)),
+        statistic,
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
+        vectorized=True,
         rng=stream(0, Role.BOOTSTRAP),
     )
     return Interval(result.confidence_interval.low, result.confidence_interval.high)
@@ -117,3 +145,13 @@ def curve_on_grid(env_steps: NDArray[np.int64], returns: Doubles, grid: NDArray[
     ended = np.searchsorted(env_steps, grid, side="right")
     means = np.concatenate((np.full(min(WINDOW, len(returns) + 1), np.nan), recent_means(returns)))
     return means[np.minimum(ended, len(means) - 1)]
+
+
+def curves_on_grid(runs: Sequence[tuple[NDArray[np.int64], Doubles]]) -> tuple[NDArray[np.int64], Doubles]:
+    """A grid of env steps (points,) that all runs reach, and each run's curve on it (runs, points).
+
+    runs: the env step at which each episode ended, and its return, both (episodes,).
+    """
+    last = min(int(env_steps[-1]) if len(env_steps) else 1 for env_steps, _ in runs)
+    grid = np.linspace(0, last, GRID_POINTS + 1).astype(np.int64)[1:]
+    return grid, np.stack([curve_on_grid(env_steps, returns, grid) for env_steps, returns in runs])

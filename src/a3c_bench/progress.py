@@ -1,7 +1,12 @@
-"""What a person sees while a stage runs."""
+"""What a person, or a program, sees while a stage runs: a bar, plain lines, JSON lines, or nothing but errors."""
 
+import json
+import math
+import os
 import time
+from datetime import timedelta
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,26 +15,62 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 LINE_SECONDS = 10.0
+JSON_SECONDS = 1.0
+QUIET, LOG = "A3C_BENCH_QUIET", "A3C_BENCH_LOG"
+"""Environment variables, so that they reach the stages that DVC starts."""
+
+
+def is_quiet() -> bool:
+    """Whether nothing but errors is wanted."""
+    return os.environ.get(QUIET, "") not in {"", "0"}
+
+
+def as_json() -> bool:
+    """Whether a program reads along."""
+    return os.environ.get(LOG) == "json"
+
+
+def conclude(title: str, text: str, **figures: Any) -> None:
+    """Tell how a stage ended: `text` for people, `figures` for programs."""
+    if is_quiet():
+        return
+    if as_json():
+        _print_json({"event": "done", "task": title, **figures})
+    else:
+        print(text)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    # JSON has no NaN: what is not known yet is null.
+    known = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in content.items()
+    }
+    print(json.dumps(known), flush=True)
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain line every ten seconds."""
+    """A bar on a terminal; elsewhere a plain line every ten seconds, or a JSON object every second."""
 
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total = title, total
         self._console = Console(stderr=True)
         self._start = time.monotonic()
-        self._next_line = self._start + LINE_SECONDS
+        self._bar, self._pause = self._console.is_terminal, LINE_SECONDS
+        if is_quiet():
+            self._bar, self._pause = False, math.inf
+        elif as_json():
+            self._bar, self._pause = False, JSON_SECONDS
+        self._next_line = self._start + self._pause
         self._mean_return = float("nan")
-        self._first_env_steps: int | None = None
-        """Those of a training that goes on from a checkpoint were not taken now."""
+        self._first: tuple[int, int] | None = None
+        """Turns and env steps of a training that goes on from a checkpoint: they were not taken now."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} % · {task.fields[status]} ·"),
             TimeRemainingColumn(),
         )
-        self._bars = Bars(*columns, console=self._console, disable=not self._console.is_terminal, transient=True)
+        self._bars = Bars(*columns, console=self._console, disable=not self._bar, transient=True)
         self._task = self._bars.add_task(title, total=total, status="starting")
 
     def __enter__(self) -> "Progress":
@@ -45,14 +86,34 @@ class Progress:
         """Show how far training is; the pool calls this a few times a second."""
         if len(returns):
             self._mean_return = float(np.mean(returns[-100:]))
-        if self._first_env_steps is None:
-            self._first_env_steps = env_steps
-        rate = (env_steps - self._first_env_steps) / max(time.monotonic() - self._start, 1e-9)
-        self.show(turn, f"{env_steps:,} env steps · {rate:,.0f} steps/s · recent return {self._mean_return:.0f}")
+        if self._first is None:
+            self._first = turn, env_steps
+        rate = (env_steps - self._first[1]) / max(time.monotonic() - self._start, 1e-9)
+        self.show(
+            turn,
+            f"{env_steps:,} env steps · {rate:,.0f} steps/s · recent return {self._mean_return:.0f}",
+            env_steps=env_steps,
+            env_steps_per_second=rate,
+            mean_return=self._mean_return,
+        )
 
-    def show(self, completed: int, status: str) -> None:
-        """Show `completed` of the total, and `status`."""
+    def show(self, completed: int, status: str, **figures: Any) -> None:
+        """Show `completed` of the total, and `status`; `figures` are what it says, for programs."""
         self._bars.update(self._task, completed=completed, status=status)
-        if not self._console.is_terminal and time.monotonic() >= self._next_line:
-            self._next_line += LINE_SECONDS
-            print(f"{self._title}: {100 * completed // self._total} % · {status}", flush=True)
+        now = time.monotonic()
+        if self._bar or now < self._next_line:
+            return
+        self._next_line = now + self._pause
+        left = self._seconds_left(completed, now)
+        if as_json():
+            figures = figures or {"status": status}
+            counts = {"completed": completed, "total": self._total, "seconds": now - self._start, "seconds_left": left}
+            _print_json({"event": "progress", "task": self._title, **counts, **figures})
+        else:
+            ending = "" if left is None else f" · {timedelta(seconds=round(left))} left"
+            print(f"{self._title}: {100 * completed // self._total} % · {status}{ending}", flush=True)
+
+    def _seconds_left(self, completed: int, now: float) -> float | None:
+        """At the pace so far; None before the first step."""
+        done = completed - (self._first[0] if self._first else 0)
+        return (now - self._start) * (self._total - completed) / done if done else None

@@ -1,9 +1,11 @@
 """Evaluating a trained policy on fresh episodes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from gymnasium import Env
 from numpy.random import Generator
 
 from a3c_bench.agent.actor import make_layout
@@ -34,14 +36,26 @@ def policy(settings: NStep | Episodic, environment: EnvironmentInfo, parameters:
     return EpisodicNetwork(layout, parameters).logits
 
 
-def evaluate(logits: Logits, environment: EnvironmentInfo, episodes: int, seed: int, sampled: bool) -> Episodes:
+def _ignore(ended: int, mean_return: float) -> None:
+    pass
+
+
+def evaluate(
+    logits: Logits,
+    environment: EnvironmentInfo,
+    episodes: int,
+    seed: int,
+    sampled: bool,
+    watcher: Callable[[int, float], None] = _ignore,
+) -> Episodes:
     """Play `episodes` episodes side by side, the actions sampled from the policy or the most probable ones.
 
-    Greedy and sampled evaluations of a seed start from the same states; training never sees them.
+    Greedy and sampled evaluations of a seed start from the same states; training never sees them. `watcher` is told how
+    many have ended, and the mean return so far, after every step.
     """
     environments = make_vector(environment.name, episodes)
     noise = stream(seed, Role.EVALUATE_ACTION) if sampled else None
-    observations, _ = environments.reset(seed=environment_seed(seed, Role.EVALUATE_ENVIRONMENT))
+    observations, _ = environments.reset(seed=evaluation_start(seed))
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
     running = np.ones(episodes, np.bool_)
     while running.any():
@@ -50,9 +64,30 @@ def evaluate(logits: Logits, environment: EnvironmentInfo, episodes: int, seed: 
         returns += rewards * running
         lengths += running
         running &= ~(terminated | truncated)
+        watcher(int(episodes - running.sum()), float(returns.mean()))
     environments.close()
     return Episodes(returns, lengths)
 
 
 def _act(logits: Floats, noise: Generator | None) -> Integers:
     return greedy(logits) if noise is None else sample(logits, gumbel_noise(noise, logits.shape))
+
+
+def evaluation_start(seed: int) -> int:
+    """The environments' seed in the evaluation of training run `seed`; no training uses it."""
+    return environment_seed(seed, Role.EVALUATE_ENVIRONMENT)
+
+
+def play(logits: Logits, environment: Env[Any, Any], start: int) -> Iterator[float]:
+    """Play one greedy episode of a single environment that is seeded with `start`.
+
+    Gives the return so far, first before any step and then after each, so that a picture can be taken in between.
+    """
+    observation, _ = environment.reset(seed=start)
+    total, over = 0.0, False
+    yield total
+    while not over:
+        (action,) = greedy(logits(as_float32(observation)[None]))
+        observation, reward, terminated, truncated, _ = environment.step(int(action))
+        total, over = total + float(reward), bool(terminated or truncated)
+        yield total

@@ -1,19 +1,13 @@
 """Stage `evaluate`: the trained model of one algorithm and seed on fresh episodes, greedy and sampled."""
 
-from pathlib import Path
-
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from a3c_bench.agent.actor import make_layout
-from a3c_bench.agent.arrays import Floats
 from a3c_bench.agent.environments import EnvironmentInfo, describe
-from a3c_bench.agent.evaluation import Episodes, evaluate, policy
-from a3c_bench.agent.network import Layout
+from a3c_bench.agent.evaluation import Episodes, evaluate
 from a3c_bench.config import AlgorithmName, Config
-from a3c_bench.errors import BadInputError
-from a3c_bench.stages.files import csv_bytes, evaluate_folder, json_bytes, model_path, unreadable, write_all
+from a3c_bench.progress import Progress, conclude
+from a3c_bench.stages.files import csv_bytes, evaluate_folder, json_bytes, write_all
+from a3c_bench.stages.models import load_policy
 from a3c_bench.tracking import Tracker
 
 POLICIES = ("greedy", "sampled")
@@ -22,33 +16,26 @@ POLICIES = ("greedy", "sampled")
 def run(config: Config, algorithm: AlgorithmName, seed: int) -> None:
     """Evaluate, then write every episode's return and the metrics."""
     environment = describe(config.env)
-    settings = config.algorithm(algorithm)
+    count, title = config.evaluate.episodes, f"evaluate {algorithm} seed {seed}"
     with Tracker("evaluate", config, algorithm, seed) as tracker:
-        parameters = load_parameters(model_path(algorithm, seed), make_layout(settings, environment))
-        logits = policy(settings, environment, parameters)
-        episodes = {
-            name: evaluate(logits, environment, config.evaluate.episodes, seed, sampled=name == "sampled")
-            for name in POLICIES
-        }
+        logits = load_policy(config, algorithm, seed, environment)
+        with Progress(title, count * len(POLICIES)) as progress:
+            episodes = {}
+            for place, name in enumerate(POLICIES):
+
+                def watcher(ended: int, mean: float, name: str = name, before: int = place * count) -> None:
+                    progress.show(
+                        before + ended, f"{name} policy · mean return {mean:.0f}", policy=name, mean_return=mean
+                    )
+
+                episodes[name] = evaluate(logits, environment, count, seed, name == "sampled", watcher)
         metrics = summarise(episodes, environment)
         folder = evaluate_folder(algorithm, seed)
         files = {folder / "episodes.csv": as_csv(episodes), folder / "metrics.json": json_bytes(metrics)}
         write_all(files)
-        print(" · ".join(f"{name} mean return {metrics[f'{name}_mean']:.1f}" for name in POLICIES))
+        conclude(title, " · ".join(f"{name} mean return {metrics[f'{name}_mean']:.1f}" for name in POLICIES), **metrics)
         tracker.metrics("evaluate", metrics)
         tracker.artifacts(list(files))
-
-
-def load_parameters(path: Path, layout: Layout) -> Floats:
-    """The flat parameters of a model file; raises `BadInputError` unless it holds exactly the layout's tensors."""
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise unreadable(path, error) from None
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    if found != dict(layout.shapes) or any(tensor.dtype != np.float32 for tensor in tensors.values()):
-        raise BadInputError(f"{path}: holds the tensors {found}, but params.yaml asks for {dict(layout.shapes)}")
-    return np.concatenate([tensors[name].reshape(-1) for name in layout.shapes])
 
 
 def summarise(episodes: dict[str, Episodes], environment: EnvironmentInfo) -> dict[str, float | bool | None]:

@@ -2,6 +2,7 @@
 
 from a3c_bench.config import Config
 from a3c_bench.machine import fingerprint
+from a3c_bench.progress import conclude
 from a3c_bench.stages.files import MACHINE, json_bytes, write_all
 
 
@@ -9,4 +10,4 @@ def run(config: Config) -> None:
     """Write the fingerprint."""
     content = fingerprint()
     write_all({MACHINE: json_bytes({**content, "numerics": config.numerics})})
-    print(f"{content['cpu']}, {content['cores']} cores, Python {content['python']}")
+    conclude("machine", f"{content['cpu']}, {content['cores']} cores, Python {content['python']}", **content)

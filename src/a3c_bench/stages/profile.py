@@ -19,7 +19,7 @@ from a3c_bench.errors import TrainingError
 from a3c_bench.machine import cores
 from a3c_bench.numerics import unpinned_environment
 from a3c_bench.parallel import pool
-from a3c_bench.progress import Progress
+from a3c_bench.progress import Progress, conclude
 from a3c_bench.seeding import Role, stream
 from a3c_bench.stages.files import PROFILE, csv_bytes, json_bytes, write_all
 from a3c_bench.stats import bootstrap
@@ -101,7 +101,8 @@ def run(config: Config) -> None:
         }
         write_all(files)
         for algorithm, figures in metrics.items():
-            print(f"{algorithm}: " + " · ".join(f"{key} {value:,.2f}" for key, value in figures.items()))
+            text = " · ".join(f"{key} {value:,.2f}" for key, value in figures.items())
+            conclude(f"profile {algorithm}", f"{algorithm}: {text}", **figures)
         points = {str(point): row for point, row in zip(measured, table, strict=True)}
         tracker.children(
             {name: {key: row[key] for key in LOGGED} for name, row in points.items()},

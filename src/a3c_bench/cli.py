@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -20,6 +20,8 @@ app = typer.Typer(
     help="A reproducible benchmark pipeline for shared-model, multi-process actor-critic (A3C).",
 )
 
+LogFormat = Literal["text", "json"]
+Moment = Literal["early", "half", "end"]
 Algorithm = Annotated[AlgorithmName | None, typer.Argument(help="A section of params.yaml: nstep or episodic.")]
 SeedArgument = Annotated[int | None, typer.Argument(min=0, help="The training run's seed.")]
 
@@ -47,6 +49,19 @@ def checked() -> Config:
     describe(config.env)
     numerics.verify(config.numerics)
     return config
+
+
+@app.callback()
+def options(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", envvar="A3C_BENCH_QUIET", help="Say nothing but errors.")
+    ] = False,
+    log: Annotated[
+        LogFormat, typer.Option(envvar="A3C_BENCH_LOG", help="How progress is told: for people, or as JSON lines.")
+    ] = "text",
+) -> None:
+    """Options of every command; they reach the stages that DVC starts through the environment."""
+    os.environ |= {"A3C_BENCH_QUIET": str(int(quiet)), "A3C_BENCH_LOG": log}
 
 
 @app.command()
@@ -81,6 +96,46 @@ def evaluate(algorithm: Algorithm = None, seed: SeedArgument = None) -> None:
     from a3c_bench.stages import evaluate as stage
 
     stage.run(config, *chosen(config, algorithm, seed))
+
+
+@app.command()
+def film(algorithm: Algorithm = None) -> None:
+    """Stage: film an episode early in training, half-way and at its end."""
+    config = checked()
+    from a3c_bench.stages import film as stage
+
+    item = algorithm or os.environ.get("DVC_STAGE", "").partition("@")[2]
+    if item not in config.algorithms:
+        raise BadInputError(f"which algorithm? It is an argument; allowed: {', '.join(config.algorithms)}")
+    stage.run(config, item)
+
+
+@app.command()
+def watch(
+    algorithm: Annotated[AlgorithmName, typer.Argument(help="A section of params.yaml.")] = "nstep",
+    seed: Annotated[int, typer.Argument(min=0, help="The training run's seed.")] = 0,
+    moment: Annotated[Moment, typer.Option(help="When in training: early, half-way or at the end.")] = "end",
+    episodes: Annotated[int, typer.Option(min=1, help="So many.")] = 3,
+) -> None:
+    """Watch a trained policy play, in a window."""
+    config = checked()
+    from a3c_bench import watch as command
+
+    command.run(config, algorithm, seed, moment, episodes)
+
+
+@app.command()
+def compare(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(help="DVC experiments or git revisions; by default the current commit and its experiments."),
+    ] = None,
+) -> None:
+    """Put experiments side by side on a page: params that differ, figures, curves, hashes of the models."""
+    prepare()
+    from a3c_bench import compare as command
+
+    command.run(experiments or [])
 
 
 def chosen(config: Config, algorithm: AlgorithmName | None, seed: int | None) -> tuple[AlgorithmName, int]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from a3c_bench.config import AlgorithmName
 from a3c_bench.errors import BadInputError
 from a3c_bench.supervision import signals_later
 
+Moment = Literal["early", "half", "end"]
+"""Early: after a twentieth of the turns."""
 REPORTS = Path("reports")
 MACHINE = REPORTS / "machine" / "machine.json"
 PROFILE = REPORTS / "profile"
 PROOF = REPORTS / "reproducibility" / "proof.csv"
 PROOF_ABOUT = REPORTS / "reproducibility" / "about.json"
 SCHEDULE_RUNS = REPORTS / "reproducibility" / "schedule-runs.csv"
+SCHEDULE_CURVES = REPORTS / "reproducibility" / "schedule-curves.csv"
 PRICE = REPORTS / "reproducibility" / "price.csv"
 SCHEDULES = REPORTS / "reproducibility" / "schedules.csv"
 FAULTS = REPORTS / "reproducibility" / "faults.csv"
@@ -35,9 +38,14 @@ PEER_RUNS = REPORTS / "peers" / "runs.csv"
 PEER_FIGURE = REPORTS / "peers" / "peers"
 
 
-def model_path(algorithm: AlgorithmName, seed: int) -> Path:
-    """The trained model of a seed."""
-    return Path("models") / algorithm / f"seed-{seed}.safetensors"
+def model_path(algorithm: AlgorithmName, seed: int, moment: Moment = "end") -> Path:
+    """The model of a seed at a moment of its training."""
+    return Path("models") / algorithm / f"seed-{seed}{'' if moment == 'end' else f'-{moment}'}.safetensors"
+
+
+def film_path(algorithm: AlgorithmName) -> Path:
+    """An episode early in training, half-way and at its end, side by side."""
+    return REPORTS / "film" / f"{algorithm}.webp"
 
 
 def train_folder(algorithm: AlgorithmName, seed: int) -> Path:

@@ -8,9 +8,10 @@ from a3c_bench.agent.actor import make_layout
 from a3c_bench.agent.environments import EnvironmentInfo, describe
 from a3c_bench.config import AlgorithmName, Config
 from a3c_bench.parallel import pool
-from a3c_bench.progress import Progress
+from a3c_bench.progress import Progress, conclude
 from a3c_bench.stages.checkpoints import Checkpoints
 from a3c_bench.stages.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
+from a3c_bench.stages.models import moments
 from a3c_bench.stats import WINDOW, steps_to_threshold
 from a3c_bench.tracking import Tracker
 
@@ -22,13 +23,13 @@ def run(config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False
     """
     pool.start_server()
     environment = describe(config.env)
-    settings = config.algorithm(algorithm)
+    settings, title = config.algorithm(algorithm), f"train {algorithm} seed {seed}"
     with (
         Tracker("train", config, algorithm, seed) as tracker,
         Checkpoints(config, algorithm, seed, fresh) as checkpoints,
     ):
         start = checkpoints.newest()
-        with Progress(f"train {algorithm} seed {seed}", settings.actors * settings.rollouts) as progress:
+        with Progress(title, settings.actors * settings.rollouts) as progress:
             outcome = pool.train(
                 config,
                 algorithm,
@@ -41,17 +42,18 @@ def run(config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False
             )
         metrics = summarise(outcome, environment)
         layout = make_layout(settings, environment)
-        model = save(layout.tensors(outcome.parameters))
         folder, target = train_folder(algorithm, seed), model_path(algorithm, seed)
+        kept = [*list(outcome.digests.values())[:-1], outcome.parameters]
+        models = {moment: save(layout.tensors(kept[index])) for moment, index in moments(len(kept)).items()}
         files = {
-            target: model,
+            **{model_path(algorithm, seed, moment): model for moment, model in models.items()},
             folder / "curve.csv": curve(outcome),
             folder / "updates.csv": updates(outcome),
             folder / "digests.csv": digests(outcome, config, algorithm, environment),
             folder / "metrics.json": json_bytes(metrics),
         }
         write_all(files)
-        print(conclusion(config, outcome, metrics))
+        conclude(title, conclusion(config, outcome, metrics), **metrics, seconds=outcome.seconds)
         tracker.training(outcome, metrics, list(files), target, environment)
 
 

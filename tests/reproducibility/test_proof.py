@@ -16,7 +16,7 @@ ALGORITHMS = ("nstep", "episodic")
 
 
 def result(sha256="a", rate=100.0, order=(0, 1, 2, 3), greedy=500.0):
-    return Result(sha256, 1000, rate, list(order), 400.0, greedy, 450.0)
+    return Result(sha256, 1000, rate, list(order), 400.0, greedy, 450.0, [500, 1000], [20.0, 30.0])
 
 
 def condition(algorithm, name):

@@ -1,5 +1,7 @@
 """What `hogwild` learns, beside what `ordered` learned: other bits every time, and returns that are alike or not."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ from a3c_bench.config import AlgorithmName, Config
 from a3c_bench.reproducibility.conditions import Condition
 from a3c_bench.reproducibility.launch import Launcher
 from a3c_bench.reproducibility.trial import Result, Trial
-from a3c_bench.stages.files import SCHEDULE_RUNS, SCHEDULES, csv_bytes
-from a3c_bench.stats import bootstrap, bootstrap_difference, interquartile_mean
+from a3c_bench.stages.files import SCHEDULE_CURVES, SCHEDULE_RUNS, SCHEDULES, csv_bytes
+from a3c_bench.stats import bootstrap, bootstrap_difference, curves_on_grid, interquartile_mean
 
 MEASURES = ("greedy_return", "sampled_return", "training_return")
 SCHEDULE_NAMES = ("ordered", "hogwild")
+CURVE_COLUMNS = ("algorithm", "schedule", "seed", "env_step", "mean_return")
 RUN_COLUMNS = ("algorithm", "schedule", "seed", "sha256", "env_steps", *MEASURES)
 TABLE_COLUMNS = (
     "algorithm",
@@ -48,7 +51,19 @@ def measure(config: Config, launcher: Launcher) -> dict[Path, bytes]:
     return {
         SCHEDULE_RUNS: csv_bytes(RUN_COLUMNS, rows),
         SCHEDULES: csv_bytes(TABLE_COLUMNS, [[row[name] for name in TABLE_COLUMNS] for row in table]),
+        SCHEDULE_CURVES: csv_bytes(CURVE_COLUMNS, [row for name in config.algorithms for row in curves(name, runs)]),
     }
+
+
+def curves(algorithm: AlgorithmName, runs: Runs) -> Iterator[tuple[str, str, int, int, float | None]]:
+    """Every run's learning curve, all on the same env steps."""
+    mine = {key: result for key, result in runs.items() if key[0] == algorithm}
+    grid, means = curves_on_grid(
+        [(np.array(result.episode_env_steps), np.array(result.episode_returns)) for result in mine.values()]
+    )
+    for key, curve in zip(mine, means, strict=True):
+        for env_step, mean in zip(grid.tolist(), curve.tolist(), strict=True):
+            yield (*key, env_step, None if math.isnan(mean) else mean)
 
 
 def compare(algorithm: AlgorithmName, config: Config, runs: Runs) -> list[dict[str, Any]]:

@@ -58,6 +58,9 @@ class Result:
     """Mean of the last training episodes."""
     greedy_return: float
     sampled_return: float
+    episode_env_steps: list[int]
+    """When each training episode ended, and its return: the learning curve."""
+    episode_returns: list[float]
 
 
 def main() -> None:
@@ -99,6 +102,8 @@ def run(config: Config, trial: Trial) -> Result:
         training_return=float(returns[-100:].mean()) if len(returns) else 0.0,
         greedy_return=float(evaluations[0].mean()),
         sampled_return=float(evaluations[1].mean()),
+        episode_env_steps=outcome.episode_env_steps.tolist(),
+        episode_returns=returns.tolist(),
     )
 
 

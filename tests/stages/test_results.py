@@ -52,7 +52,7 @@ def test_training_and_evaluation_write_the_same_bytes_for_any_number_of_workers(
         train.run(small_config(workers=workers), algorithm, 0)
         evaluate.run(small_config(workers=workers), algorithm, 0)
         written[workers] = results(folder)
-    assert len(written[1]) == 7
+    assert len(written[1]) == 9
     for workers in (2, 3, 4, 7):
         assert written[workers] == written[1]
     said = capsys.readouterr().out
@@ -81,6 +81,11 @@ def test_the_files_of_training_agree_with_each_other(trained, workspace):
     last = digests[digests["turn"] == len(updates)].set_index("tensor")["sha256"]
     model = load_file(model_path("nstep", 0))
     assert {name: sha256(tensor.tobytes()) for name, tensor in model.items()} == last.to_dict()
+    turns = sorted(digests["turn"].unique())
+    for moment, turn in (("early", turns[0]), ("half", turns[9])):
+        then = digests[digests["turn"] == turn].set_index("tensor")["sha256"]
+        model = load_file(model_path("nstep", 0, moment))
+        assert {name: sha256(tensor.tobytes()) for name, tensor in model.items()} == then.to_dict()
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "foreign", "renamed", "wide"])
@@ -141,7 +146,7 @@ def test_profile_and_report(workspace, proof, monkeypatch):
     assert metrics["nstep"]["env_steps_per_second"] == current["env_steps_per_second"]
 
     page = Path("reports/index.html").read_text()
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 8
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     ).replace("https://matplotlib.org", "")
@@ -164,7 +169,11 @@ def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspac
     assert set(summary) == {"nstep"}
     assert summary["nstep"]["seeds"] == 1
     assert summary["nstep"]["greedy_iqm_low"] is None
-    assert "no interval can be given" in Path("reports/index.html").read_text()
+    page = Path("reports/index.html").read_text()
+    assert "no interval can be given" in page
+    learning_and_evaluation = page[page.index("<h2>Learning") : page.index("<h2>Throughput")]
+    assert "interval over seeds" not in learning_and_evaluation
+    assert "band" not in learning_and_evaluation
     assert set(pd.read_csv("reports/report/seeds.csv")["seed"]) == {0}
 
 
@@ -172,8 +181,9 @@ def test_parts_that_are_not_measured_yet_leave_a_note(workspace):
     config = small_config(algorithms=["nstep"])
     whole_pipeline(config)
     page = Path("reports/index.html").read_text()
-    notes = re.findall(r"<p>[^<]*not measured yet: <code>(make [a-z-]+)</code>", page, re.IGNORECASE)
+    notes = re.findall(r"<p>[^<]*not (?:measured|filmed) yet: <code>([a-z@ -]+)</code>", page, re.IGNORECASE)
     assert notes == [
+        "dvc repro film@nstep",
         "make proof",
         "make proof",
         "make proof",

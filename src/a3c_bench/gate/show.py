@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from a3c_bench.figures import render, use_style
+from a3c_bench.figures.style import render, use_style
 from a3c_bench.gate.checkouts import Revision
 from a3c_bench.gate.verdicts import Comparison, Verdict, summary
 from a3c_bench.stages.files import json_bytes, write_all

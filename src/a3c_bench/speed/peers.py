@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from a3c_bench import figures
 from a3c_bench.agent.arrays import Doubles
 from a3c_bench.errors import BadInputError
+from a3c_bench.figures import peers as figure
+from a3c_bench.figures.style import render, use_style
 from a3c_bench.machine import fingerprint
 from a3c_bench.numerics import unpinned_environment
 from a3c_bench.progress import Progress
@@ -78,8 +79,8 @@ def run(seeds: int | None, peers: Sequence[Peer] = ALL, limit: float = LIMIT_SEC
             runs.append({"peer": peer.name, "seed": seed, "repeat": repeat, **train(peer, seed, limit)})
     frame = pd.DataFrame(runs)
     table = summarise(frame)
-    figures.use_style()
-    drawn = figures.render(figures.peers(frame, table, finding(frame)))
+    use_style()
+    drawn = render(figure.peers(frame, table, finding(frame)))
     about = fingerprint() | {"commit": last_commit(), "limit_seconds": limit}
     write_all(
         {

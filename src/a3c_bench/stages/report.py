@@ -1,34 +1,37 @@
 """Stage `report`: aggregates exactly the algorithms and seeds of the params, and renders figures, page and README."""
 
-from pathlib import Path
+import base64
 from typing import Any
 
-import jinja2
-import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from a3c_bench import figures
 from a3c_bench.agent.environments import describe
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
+from a3c_bench.figures import returns, throughput
+from a3c_bench.figures.style import for_page, render_all, use_style
+from a3c_bench.pages import render_template
+from a3c_bench.progress import conclude
 from a3c_bench.stages import supplements
-from a3c_bench.stages.files import (
-    MACHINE,
-    PROFILE,
-    REPORTS,
-    evaluate_folder,
-    json_bytes,
-    read_json,
-    train_folder,
-    write_all,
+from a3c_bench.stages.aggregate import (
+    Metrics,
+    evaluation_table,
+    headline,
+    improvements,
+    learning_tables,
+    performance_profiles,
+    summarise,
 )
+from a3c_bench.stages.files import MACHINE, PROFILE, REPORTS, film_path, json_bytes, read_json, write_all
 from a3c_bench.stages.tables import frame_bytes, read_csv
-from a3c_bench.stats import bootstrap, curve_on_grid, interquartile_mean
 from a3c_bench.tracking import Tracker, last_commit
 
-GRID_POINTS = 200
 FIGURES = REPORTS / "figures"
-HEADLINE = ("greedy_iqm", "greedy_iqm_low", "greedy_iqm_high", "sampled_iqm", "seeds_solved", "steps_to_threshold")
-Metrics = dict[str, dict[str, float | int | None]]
+TABLES = REPORTS / "report"
+WRITTEN = ("learning", "seeds", "performance", "improvement")
+"""The tables that become files here; the others are in files already."""
+TOLD = ("learning", "evaluation", "throughput")
+"""The findings that a run of the stage prints."""
 
 
 def run(config: Config) -> None:
@@ -36,174 +39,129 @@ def run(config: Config) -> None:
     with Tracker("report", config) as tracker:
         curves, bands = learning_tables(config)
         episodes = evaluation_table(config)
-        points = read_csv(PROFILE / "points.csv")
-        machine = read_json(MACHINE)
         metrics = summarise(config, episodes)
+        tables = {
+            "learning": bands,
+            "seeds": curves,
+            "episodes": episodes,
+            "performance": performance_profiles(config, episodes),
+            "improvement": improvements(config, episodes),
+        }
         context = {
             "config": config,
             "metrics": metrics,
-            "points": points,
+            "points": read_csv(PROFILE / "points.csv"),
             "predicted": read_csv(PROFILE / "scaling.csv"),
-            "machine": machine,
-            "titles": findings(config, metrics, points),
+            "machine": read_json(MACHINE),
             "params": flat_params(config),
             "commit": last_commit(),
+            "improvement": tables["improvement"],
+            "films": films(config),
             **supplements.read(),
         }
-        drawn = draw(config, context, curves, bands, episodes)
-        context["svg"] = {name: inline_svg(content) for name, content in drawn.items() if name.endswith(".svg")}
+        context["titles"] = findings(config, context)
+        drawn = render_all(draw(config, context, tables))
+        context["svg"] = {name: for_page(content) for name, content in drawn.items() if name.endswith(".svg")}
         write_all(
             {
-                REPORTS / "report" / "learning.csv": frame_bytes(bands),
-                REPORTS / "report" / "seeds.csv": frame_bytes(curves),
-                REPORTS / "report" / "summary.json": json_bytes(metrics),
-                REPORTS / "report" / "metrics.json": json_bytes(headline(metrics)),
+                **{TABLES / f"{name}.csv": frame_bytes(tables[name]) for name in WRITTEN},
+                TABLES / "summary.json": json_bytes(metrics),
+                TABLES / "metrics.json": json_bytes(headline(metrics)),
                 **{FIGURES / name: content for name, content in drawn.items()},
-                REPORTS / "index.html": render("report.html.j2", context),
-                REPORTS / "README.md": render("report.md.j2", context),
+                REPORTS / "index.html": render_template("report.html.j2", context),
+                REPORTS / "README.md": render_template("report.md.j2", context),
             }
         )
-        print(f"{REPORTS / 'index.html'}: {', '.join(context['titles'].values())}")
+        page = REPORTS / "index.html"
+        told = [str(page), *(context["titles"][name] for name in TOLD)]
+        conclude("report", "\n".join(told), page=str(page), **context["titles"])
         tracker.metrics(
             "report", {f"{name}/{key}": value for name, row in metrics.items() for key, value in row.items()}
         )
         tracker.artifacts([FIGURES, REPORTS / "index.html", REPORTS / "README.md"])
 
 
-def draw(
-    config: Config, context: dict[str, Any], curves: pd.DataFrame, bands: pd.DataFrame, episodes: pd.DataFrame
-) -> dict[str, bytes]:
-    """The figures, as SVG and PNG, by file name."""
-    figures.use_style()
+def draw(config: Config, context: dict[str, Any], tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
+    """The figures, by name."""
+    use_style()
     threshold = describe(config.env).reward_threshold
     titles, points = context["titles"], context["points"]
-    return figures.render_all(
-        {
-            "learning": figures.learning(curves, bands, threshold, titles["learning"]),
-            "evaluation": figures.evaluation(episodes, threshold, titles["evaluation"]),
-            "throughput": figures.throughput(
-                points, context["predicted"], context["machine"]["cores"], config.threads, titles["throughput"]
-            ),
-            "threads": figures.threads_map(points, config.schedule, titles["threads"]),
-            "split": figures.time_split(points, config.threads, titles["split"]),
-        }
-    )
-
-
-def read_curve(folder: Path) -> pd.DataFrame:
-    """The learning curve of a training run: as many episodes as its metrics say."""
-    return read_csv(folder / "curve.csv", read_json(folder / "metrics.json")["episodes"])
-
-
-def learning_tables(config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Each seed's curve, and the IQM over seeds with its interval, on a grid of env steps."""
-    curves, bands = [], []
-    for algorithm in config.algorithms:
-        runs = [read_curve(train_folder(algorithm, seed)) for seed in config.seeds]
-        last = min(int(run["env_step"].iloc[-1]) if len(run) else 1 for run in runs)
-        grid = np.linspace(0, last, GRID_POINTS + 1).astype(np.int64)[1:]
-        means = np.stack([curve_on_grid(run["env_step"].to_numpy(), run["return"].to_numpy(), grid) for run in runs])
-        curves += [
-            pd.DataFrame({"algorithm": algorithm, "seed": seed, "env_step": grid, "mean_return": mean})
-            for seed, mean in zip(config.seeds, means, strict=True)
-        ]
-        bands.append(band(algorithm, grid, means))
-    return pd.concat(curves, ignore_index=True), pd.concat(bands, ignore_index=True)
-
-
-def band(algorithm: AlgorithmName, grid: np.ndarray[Any, Any], means: np.ndarray[Any, Any]) -> pd.DataFrame:
-    """IQM over seeds (the first axis of `means`) and its interval, where every seed has a value."""
-    whole = ~np.isnan(means).any(axis=0)
-    iqm, low, high = (np.full(len(grid), np.nan) for _ in range(3))
-    if whole.any():
-        iqm[whole] = interquartile_mean(means[:, whole])
-        interval = bootstrap(means[:, whole], interquartile_mean)
-        if interval:
-            low[whole], high[whole] = interval
-    return pd.DataFrame({"algorithm": algorithm, "env_step": grid, "iqm": iqm, "low": low, "high": high})
-
-
-def evaluation_table(config: Config) -> pd.DataFrame:
-    """Every evaluation episode."""
-    tables = []
-    for algorithm in config.algorithms:
-        for seed in config.seeds:
-            table = read_csv(evaluate_folder(algorithm, seed) / "episodes.csv", 2 * config.evaluate.episodes)
-            table.insert(0, "algorithm", algorithm)
-            table.insert(1, "seed", seed)
-            tables.append(table)
-    return pd.concat(tables, ignore_index=True)
-
-
-def summarise(config: Config, episodes: pd.DataFrame) -> Metrics:
-    """Mean, median and IQM over seeds with its interval, of every algorithm and policy, and the seeds solved."""
-    means = episodes.groupby(["algorithm", "policy", "seed"])["return"].mean()
-    metrics: Metrics = {}
-    for algorithm in config.algorithms:
-        row: dict[str, float | int | None] = {"seeds": len(config.seeds)}
-        for policy in ("greedy", "sampled"):
-            by_seed = means.loc[algorithm, policy].to_numpy(dtype=np.float64)
-            row |= _over_seeds(policy, by_seed)
-        trained = [read_json(train_folder(algorithm, seed) / "metrics.json") for seed in config.seeds]
-        evaluated = [read_json(evaluate_folder(algorithm, seed) / "metrics.json") for seed in config.seeds]
-        row["seeds_solved"] = _count([result["solved"] for result in evaluated])
-        row["seeds_reached_threshold"] = _count([result["steps_to_threshold"] is not None for result in trained])
-        reached = [result["steps_to_threshold"] for result in trained if result["steps_to_threshold"] is not None]
-        # A median over some of the seeds only would flatter: it is given where all of them got there.
-        row["steps_to_threshold"] = float(np.median(reached)) if len(reached) == len(trained) else None
-        metrics[algorithm] = row
-    return metrics
-
-
-def headline(metrics: Metrics) -> Metrics:
-    """The few of them that `dvc metrics` and `dvc exp show` show; those that have no value are left out."""
-    return {
-        algorithm: {name: row[name] for name in HEADLINE if row[name] is not None} for algorithm, row in metrics.items()
+    figures = {
+        "learning": returns.learning(tables["seeds"], tables["learning"], threshold, titles["learning"]),
+        "evaluation": returns.evaluation(tables["episodes"], threshold, titles["evaluation"]),
+        "performance": returns.performance(tables["performance"], tables["improvement"], titles["performance"]),
+        "throughput": throughput.throughput(
+            points, context["predicted"], context["machine"]["cores"], config.threads, titles["throughput"]
+        ),
+        "threads": throughput.threads_map(points, config.schedule, titles["threads"]),
+        "split": throughput.time_split(points, config.threads, titles["split"]),
+        "memory": throughput.memory(points, config.schedule, config.threads, titles["memory"]),
     }
+    if not context["schedule_curves"].empty:
+        figures["schedules"] = returns.schedules(
+            context["schedule_curves"], context["schedule_bands"], threshold, titles["schedules"]
+        )
+    return figures
 
 
-def _over_seeds(policy: str, by_seed: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float | int | None]:
-    interval = bootstrap(by_seed, interquartile_mean)
-    return {
-        f"{policy}_mean": float(np.mean(by_seed)),
-        f"{policy}_median": float(np.median(by_seed)),
-        f"{policy}_iqm": float(interquartile_mean(by_seed)),
-        f"{policy}_iqm_low": float(interval.low) if interval else None,
-        f"{policy}_iqm_high": float(interval.high) if interval else None,
-    }
-
-
-def _count(flags: list[bool | None]) -> int | None:
-    return None if any(flag is None for flag in flags) else sum(bool(flag) for flag in flags)
-
-
-def findings(config: Config, metrics: Metrics, points: pd.DataFrame) -> dict[str, str]:
+def findings(config: Config, context: dict[str, Any]) -> dict[str, str]:
     """The figures' titles: what each shows."""
+    metrics: Metrics = context["metrics"]
+    points: pd.DataFrame = context["points"]
     seeds = len(config.seeds)
     solved = ", ".join(f"{name} {row['seeds_solved']} of {seeds}" for name, row in metrics.items())
     reached = ", ".join(f"{name} {row['seeds_reached_threshold']} of {seeds}" for name, row in metrics.items())
-    current = points[
-        (points["schedule"] == config.schedule)
-        & (points["workers"] == config.workers)
-        & (points["threads"] == config.threads)
-        & (points["algorithm"] != "textbook")
+    known = any(row["seeds_solved"] is not None for row in metrics.values())
+    ours, textbook = (points[(points["algorithm"] == "textbook") == is_textbook] for is_textbook in (False, True))
+    current = ours[
+        (ours["schedule"] == config.schedule)
+        & (ours["workers"] == config.workers)
+        & (ours["threads"] == config.threads)
     ].set_index("algorithm")
     fast = " and ".join(f"{name} {times:.0f}×" for name, times in current["times_textbook"].items())
     longest = {str(row["algorithm"]): _largest_share(row) for _, row in current.reset_index().iterrows()}
-    known = any(row["seeds_solved"] is not None for row in metrics.values())
     return {
         "learning": f"Seeds that reached the threshold in training: {reached}" if known else "Return while training",
         "evaluation": f"Seeds solved by the greedy policy: {solved}" if known else "Return of the trained policies",
+        "performance": improvement_in_words(context["improvement"]),
         "throughput": f"{config.workers} workers, {config.schedule}: {fast} the textbook loop with one process",
         "threads": f"Throughput by workers and threads, {config.schedule}",
         "split": "Most of the time goes to: " + ", ".join(f"{name} {part}" for name, part in longest.items()),
+        "memory": f"A worker takes up to {current['peak_memory_mib'].max():.0f} MiB, "
+        f"a process of the textbook loop {textbook['peak_memory_mib'].max():.0f} MiB",
+        "schedules": "hogwild beside ordered: " + alike_in_words(context["schedules"]),
     }
 
 
+def improvement_in_words(improvement: pd.DataFrame) -> str:
+    """How often the better algorithm's greedy policy wins, for the first pair of algorithms."""
+    if improvement.empty:
+        return "Seeds above every return"
+    first = improvement.iloc[0]
+    names, probability = (first["algorithm"], first["other"]), first["probability"]
+    better, worse = names if probability >= 0.5 else names[::-1]
+    return f"A seed of {better} beats one of {worse} in {max(probability, 1 - probability):.0%} of all pairs"
+
+
+def alike_in_words(schedules: pd.DataFrame) -> str:
+    """Whether the schedules' training returns differ, by algorithm."""
+    if schedules.empty:
+        return "not measured"
+    training = schedules[schedules["measure"] == "training_return"]
+    words = {"yes": "returns alike", "no": "returns differ"}
+    return ", ".join(f"{row.algorithm} {words.get(str(row.alike), 'one seed')}" for row in training.itertuples())
+
+
 def _largest_share(row: "pd.Series[Any]") -> str:
-    shares = {label: float(row[column]) for column, label in figures.SPLIT_NAMES.items()}
+    shares = {label: float(row[column]) for column, label in throughput.SPLIT_NAMES.items()}
     largest = max(shares, key=lambda label: shares[label])
     return f"{largest} ({shares[largest]:.0%})"
+
+
+def films(config: Config) -> dict[str, str]:
+    """The animated pictures that there are, by algorithm, as a page holds them: in base 64."""
+    paths = {algorithm: film_path(algorithm) for algorithm in config.algorithms}
+    return {name: base64.b64encode(path.read_bytes()).decode() for name, path in paths.items() if path.exists()}
 
 
 def flat_params(config: Config) -> dict[str, str]:
@@ -212,22 +170,3 @@ def flat_params(config: Config) -> dict[str, str]:
     return {
         str(key): ", ".join(map(str, value)) if isinstance(value, tuple) else str(value) for key, value in flat.items()
     }
-
-
-def inline_svg(content: bytes) -> str:
-    """An SVG picture without its XML header, to stand in a page."""
-    text = content.decode()
-    return text[text.index("<svg") :]
-
-
-def render(template: str, context: dict[str, Any]) -> bytes:
-    """A template of this package, filled in."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("a3c_bench"),
-        autoescape=jinja2.select_autoescape(["html.j2"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(context).encode()

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from a3c_bench.stages.aggregate import band
 from a3c_bench.stages.files import (
     FAULTS,
     FAULTS_ABOUT,
@@ -13,6 +15,7 @@ from a3c_bench.stages.files import (
     PRICE,
     PROOF,
     PROOF_ABOUT,
+    SCHEDULE_CURVES,
     SCHEDULES,
     SPEED,
     read_json,
@@ -23,12 +26,15 @@ from a3c_bench.stages.tables import read_csv
 def read() -> dict[str, Any]:
     """The tables by the names that the templates use; those that are not measured yet are empty."""
     proof, faults = _table(PROOF, PROOF_ABOUT), _table(FAULTS, FAULTS_ABOUT)
+    curves = _table(SCHEDULE_CURVES)
     return {
         "proof": proof,
         "proof_summary": [] if proof.empty else proof_summary(proof),
         "proof_about": None if proof.empty else read_json(PROOF_ABOUT),
         "price": _table(PRICE),
         "schedules": _table(SCHEDULES),
+        "schedule_curves": curves,
+        "schedule_bands": curves if curves.empty else schedule_bands(curves),
         "faults": faults if faults.empty else fault_summary(faults),
         "faults_about": None if faults.empty else read_json(FAULTS_ABOUT),
         "gate": _table(GATE),
@@ -57,6 +63,16 @@ def proof_summary(proof: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return summary
+
+
+def schedule_bands(curves: pd.DataFrame) -> pd.DataFrame:
+    """IQM over seeds and its interval, of every algorithm and schedule."""
+    bands = []
+    for (algorithm, schedule), runs in curves.groupby(["algorithm", "schedule"], sort=False):
+        means = runs.pivot(index="seed", columns="env_step", values="mean_return")
+        columns = band(means.columns.to_numpy(dtype=np.int64), means.to_numpy(dtype=np.float64))
+        bands.append(pd.DataFrame({"algorithm": algorithm, "schedule": schedule, **columns}))
+    return pd.concat(bands, ignore_index=True)
 
 
 def fault_summary(faults: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,73 @@
+"""The look that all figures share, and how they become files."""
+
+import io
+import textwrap
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+WIDTH, HEIGHT = 7.0, 3.6
+HEADLINE_LETTERS = 66
+PALETTE = "colorblind"
+SCHEDULE_STYLE = {"ordered": "-", "hogwild": "--"}
+THOUSANDS = EngFormatter(sep="")
+INK, QUIET, LINE, PAPER = "#1b1f24", "#59636e", "#d5dae0", "#fefefe"
+PAGE_COLORS = {INK: "currentColor", QUIET: "var(--quiet)", LINE: "var(--line)", PAPER: "var(--paper)"}
+"""What takes the colours of the page that it stands in, light or dark."""
+
+
+def use_style() -> None:
+    """The look of all figures; the bytes of a picture depend on its data only."""
+    mpl.use("Agg")
+    text = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+    lines = dict.fromkeys(("axes.edgecolor", "grid.color", "legend.edgecolor"), LINE)
+    sns.set_theme(style="whitegrid", context="paper", palette=PALETTE, rc={**text, **lines})
+    mpl.rcParams.update(
+        {
+            "svg.hashsalt": "a3c-bench",
+            "figure.dpi": 150,
+            "axes.titleweight": "bold",
+            "figure.facecolor": PAPER,
+            "axes.facecolor": PAPER,
+        }
+    )
+
+
+def panels(columns: int = 1, height: float = HEIGHT, same_scale: bool = False) -> tuple[Figure, list[Axes]]:
+    """An empty figure with `columns` panels side by side, `height` inches high."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, list(figure.subplots(1, columns, squeeze=False, sharey=same_scale)[0])
+
+
+def headline(figure: Figure, title: str) -> None:
+    """Set the title, in lines of about the same length."""
+    lines = -(-len(title) // HEADLINE_LETTERS)
+    # A little more than an equal share for each line, so that none is left with a word or two.
+    figure.suptitle(textwrap.fill(title, len(title) // lines + 8), fontweight="bold")
+
+
+def render(figure: Figure) -> dict[str, bytes]:
+    """The figure as SVG (for the page) and PNG (for README files), by suffix."""
+    rendered = {}
+    for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, metadata=metadata)
+        rendered[suffix] = buffer.getvalue()
+    return rendered
+
+
+def render_all(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Every figure in every format, by file name."""
+    return {f"{name}.{suffix}": data for name, figure in figures.items() for suffix, data in render(figure).items()}
+
+
+def for_page(svg: bytes) -> str:
+    """An SVG picture without its XML header, in the colours of the page that it will stand in."""
+    text = svg.decode()
+    for color, name in PAGE_COLORS.items():
+        text = text.replace(color, name)
+    return text[text.index("<svg") :]

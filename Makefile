@@ -17,7 +17,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile verify proof chaos speed peers search test test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check repro profile compare watch verify proof chaos speed peers search test test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -42,6 +42,12 @@ repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1
 profile: check ## time this machine anew, whatever was measured before, and report it
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro --force --single-item profile
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro report
+
+compare: setup ## put experiments side by side on a page, compare/index.html (EXP="name other"; by default all of this commit)
+	@$(RUN) compare $(EXP)
+
+watch: setup ## watch a trained policy play, in a window (ALGORITHM=nstep SEED=0 MOMENT=early)
+	@$(RUN) watch $(or $(ALGORITHM),nstep) $(or $(SEED),0) $(if $(MOMENT),--moment $(MOMENT))
 
 verify: setup ## make the committed results again from nothing and compare (WORKERS= THREADS= SCHEDULE= SEEDS=0,1 ALGORITHMS=)
 	@$(RUN) verify $(VERIFY)
@@ -71,7 +77,10 @@ search: setup ## search for the fastest hyper-parameters of nstep (about 20 minu
 test: setup lint ## lint, types and tests
 	$(VENV)/bin/pytest
 
-test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server
+test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server in a browser
+	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq --yes --no-install-recommends chromium >/dev/null; } \
+		|| echo "make: chromium could not be installed: the MLflow page is not looked at" >&2
 	$(VENV)/bin/pytest tests/pipeline -m pipeline
 
 image: ## build the image of this commit (PIP_EXTRA_INDEX_URL=… where torch has no CPU wheel otherwise)

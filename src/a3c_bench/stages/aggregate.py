@@ -22,7 +22,7 @@ from a3c_bench.stats import (
 
 PROFILE_POINTS = 200
 POLICIES = ("greedy", "sampled")
-HEADLINE = ("greedy_iqm", "greedy_iqm_low", "greedy_iqm_high", "sampled_iqm", "seeds_solved", "steps_to_threshold")
+HEADLINE = ("greedy_iqm", "seeds_solved", "steps_to_threshold")
 Metrics = dict[str, dict[str, float | int | None]]
 
 

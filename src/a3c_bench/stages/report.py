@@ -61,7 +61,10 @@ def run(config: Config) -> None:
         }
         context["titles"] = findings(config, context)
         drawn = render_all(draw(config, context, tables))
-        context["svg"] = {name: for_page(content) for name, content in drawn.items() if name.endswith(".svg")}
+        pictures = {name: content for name, content in drawn.items() if name.endswith(".svg")}
+        if context["peers_picture"]:
+            pictures["peers.svg"] = context["peers_picture"]
+        context["svg"] = {name: for_page(content) for name, content in pictures.items()}
         write_all(
             {
                 **{TABLES / f"{name}.csv": frame_bytes(tables[name]) for name in WRITTEN},

@@ -11,6 +11,7 @@ from a3c_bench.stages.files import (
     FAULTS,
     FAULTS_ABOUT,
     GATE,
+    PEER_FIGURE,
     PEERS,
     PRICE,
     PROOF,
@@ -21,6 +22,8 @@ from a3c_bench.stages.files import (
     read_json,
 )
 from a3c_bench.stages.tables import read_csv
+
+PEER_PICTURE = PEER_FIGURE.with_suffix(".svg")
 
 
 def read() -> dict[str, Any]:
@@ -40,6 +43,7 @@ def read() -> dict[str, Any]:
         "gate": _table(GATE),
         "speed": _table(SPEED),
         "peers": _table(PEERS),
+        "peers_picture": PEER_PICTURE.read_bytes() if PEER_PICTURE.exists() else None,
     }
 
 

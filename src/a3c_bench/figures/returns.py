@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from a3c_bench.figures.style import PALETTE, QUIET, SCHEDULE_STYLE, THOUSANDS, headline, panels
+from a3c_bench.figures.style import INK, PALETTE, QUIET, SCHEDULE_STYLE, THOUSANDS, headline, panels
 
 NO_RUNS = pd.DataFrame({"seed": []})
 POLICY_STYLE = {"greedy": "-", "sampled": "--"}
@@ -74,7 +74,17 @@ def evaluation(episodes: pd.DataFrame, threshold: float | None, title: str) -> F
     figure, axes = panels(len(algorithms), same_scale=True)
     for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
         mine = episodes[episodes["algorithm"] == name]
-        sns.boxplot(mine, x="seed", y="return", hue="policy", ax=axis, fliersize=1.5, linewidth=0.8, legend=index == 0)
+        sns.boxplot(
+            mine,
+            x="seed",
+            y="return",
+            hue="policy",
+            ax=axis,
+            linecolor=INK,
+            fliersize=1.5,
+            linewidth=0.8,
+            legend=index == 0,
+        )
         if threshold is not None:
             axis.axhline(threshold, color=QUIET, linestyle=":")
         axis.set(title=name, xlabel="seed", ylabel="return of an episode" if index == 0 else "")

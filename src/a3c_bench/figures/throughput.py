@@ -117,7 +117,8 @@ def memory(points: pd.DataFrame, schedule: str, threads: int, title: str) -> Fig
     textbook = points["algorithm"] == "textbook"
     mine = points[textbook | ((points["schedule"] == schedule) & (points["threads"] == threads))]
     names = [
-        f"{row.algorithm}, {row.workers} {'processes' if row.algorithm == 'textbook' else 'workers'}"
+        f"{row.algorithm}, {row.workers} {'process' if row.algorithm == 'textbook' else 'worker'}"
+        + ("" if row.workers == 1 else "es" if row.algorithm == "textbook" else "s")
         for row in mine.itertuples()
     ]
     colors = [sns.color_palette(PALETTE)[0] if name != "textbook" else QUIET for name in mine["algorithm"]]
@@ -126,6 +127,7 @@ def memory(points: pd.DataFrame, schedule: str, threads: int, title: str) -> Fig
     axis.bar_label(bars, fmt="%.0f", padding=3)
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
+    axis.margins(x=0.08)
     axis.set(xlabel="peak memory of the largest process, MiB")
     headline(figure, title)
     return figure

@@ -143,7 +143,7 @@ def improvement_in_words(improvement: pd.DataFrame) -> str:
     first = improvement.iloc[0]
     names, probability = (first["algorithm"], first["other"]), first["probability"]
     better, worse = names if probability >= 0.5 else names[::-1]
-    return f"A seed of {better} beats one of {worse} in {max(probability, 1 - probability):.0%} of all pairs"
+    return f"A seed of {better} beats one of {worse} in {100 * max(probability, 1 - probability):.0f} % of all pairs"
 
 
 def alike_in_words(schedules: pd.DataFrame) -> str:
@@ -158,7 +158,7 @@ def alike_in_words(schedules: pd.DataFrame) -> str:
 def _largest_share(row: "pd.Series[Any]") -> str:
     shares = {label: float(row[column]) for column, label in throughput.SPLIT_NAMES.items()}
     largest = max(shares, key=lambda label: shares[label])
-    return f"{largest} ({shares[largest]:.0%})"
+    return f"{largest} ({100 * shares[largest]:.0f} %)"
 
 
 def films(config: Config) -> dict[str, str]:

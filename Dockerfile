@@ -10,6 +10,12 @@ RUN apt-get update --quiet=2 \
     && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends git tini >/dev/null \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/apt /var/log/dpkg.log
 
+# The repository at its commit: what is not committed does not come along.
+FROM base AS repository
+COPY . /context
+# Through git's own protocol: a copy of all objects would bring stashes and other branches along.
+RUN git clone --quiet --no-local --single-branch --no-tags /context /repo && git -C /repo remote remove origin
+
 # What the lock names, without the code: a change of the code does not build this again.
 FROM base AS dependencies
 ARG PIP_INDEX_URL
@@ -17,7 +23,7 @@ ARG PIP_EXTRA_INDEX_URL
 ARG PIP_FIND_LINKS
 ENV PIP_CONFIG_FILE=/run/secrets/pip PIP_NO_CACHE_DIR=true PIP_DISABLE_PIP_VERSION_CHECK=true PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-COPY pyproject.toml requirements.lock ./
+COPY --from=repository /repo/pyproject.toml /repo/requirements.lock ./
 # pip has no way to install what a project depends on and not the project: an empty one stands for it.
 RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
     if [ -f /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
@@ -32,11 +38,6 @@ RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && find . \( -name '*.a' -o -name '*.lib' \) -delete
 
-# The repository at its commit: what is not committed does not come along.
-FROM base AS repository
-COPY . /context
-RUN git clone --quiet --no-hardlinks /context /repo && git -C /repo remote remove origin
-
 FROM dependencies AS wheel
 COPY --from=repository /repo /repo
 RUN /opt/venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel /repo
@@ -48,7 +49,7 @@ RUN useradd --create-home --uid 1000 a3c-bench \
     && git config --system user.email a3c-bench@localhost \
     && git config --system safe.directory '*'
 COPY --from=dependencies /opt/venv /opt/venv
-COPY container/entrypoint /usr/local/bin/entrypoint
+COPY --from=repository /repo/container/entrypoint /usr/local/bin/entrypoint
 RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
     /opt/venv/bin/pip install --quiet --no-deps --no-index --no-cache-dir --root-user-action ignore /wheel/*.whl
 COPY --from=repository --chown=1000:1000 /repo /repo

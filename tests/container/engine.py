@@ -73,7 +73,11 @@ class Engine:
         command += ["--dpkgopt=force-unsafe-io", "--customize-hook=chroot $1 python3 -m venv /opt/python"]
         with subprocess.Popen([*command, suite.stdout.strip(), "-", *sources], stdout=subprocess.PIPE) as made:
             path = "PATH=/opt/python/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-            self.docker("import", "--change", f"ENV {path}", "-", BASE, stdin=made.stdout)
+            try:
+                self.docker("import", "--change", f"ENV {path}", "-", BASE, stdin=made.stdout)
+            except BaseException:
+                made.terminate()
+                raise
         assert made.returncode == 0
 
     def stop(self):

@@ -64,7 +64,6 @@ def only_documents(files: Sequence[str]) -> bool:
 @contextmanager
 def worktrees(*revisions: Revision) -> Iterator[list[Path]]:
     """A folder for each revision, with names of one length: a path's length moves what lies behind it in memory."""
-    git("worktree", "prune")
     with tempfile.TemporaryDirectory(prefix="a3c-bench-", ignore_cleanup_errors=True) as folder:
         paths = [Path(folder) / f"revision-{number}" for number, _ in enumerate(revisions)]
         try:

@@ -22,7 +22,7 @@ MEANINGS: dict[Verdict, str] = {
     "unstable": "the interval is still too wide for a verdict",
     "faster": "the whole interval lies past the tolerance, on the good side",
     "new": "this commit has it, the base does not",
-    "ok": "the whole interval lies within the tolerance",
+    "ok": "the whole interval lies below the tolerance",
 }
 
 

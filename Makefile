@@ -88,7 +88,7 @@ image: ## build the image of this commit (PIP_EXTRA_INDEX_URL=… where torch ha
 		$(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS,$(if $($(name)),--build-arg $(name)="$($(name))")) .
 
 image-repro: ## the whole pipeline in the image; the results appear here
-	docker run --rm --network none --user $$(id -u):$$(id -g) --volume "$(CURDIR)":/repo a3c-bench repro
+	docker run --rm --network none --user $$(id -u):$$(id -g) $(if $(FRESH),--env A3C_BENCH_FRESH=1) --volume "$(CURDIR)":/repo a3c-bench repro
 
 image-verify: ## make the committed results again in the image, with no network, and compare
 	docker run --rm --network none --read-only --tmpfs /tmp:exec a3c-bench verify $(VERIFY)
@@ -124,7 +124,7 @@ bench: setup ## time the parts of the pipeline (pytest-benchmark); a commit of m
 	@$(RUN) bench-history benchmarks.json
 
 bench-check: setup ## time this commit beside another, in turns; fails if it is slower (BASE=main; four to eight minutes)
-	@$(RUN) bench-check $(if $(BASE),--base $(BASE)) $(if $(SELECT),--select $(SELECT)) $(if $(BUDGET),--budget $(BUDGET))
+	@$(RUN) bench-check $(if $(BASE),--base '$(BASE)') $(if $(SELECT),--select '$(SELECT)') $(if $(BUDGET),--budget $(BUDGET))
 
 bench-proof: setup ## measure the false alarms of bench-check, and what it finds (RUNS=60; about two hours, goes on where it was)
 	@$(RUN) bench-proof $(if $(RUNS),--runs $(RUNS))

@@ -1,6 +1,7 @@
 """`params.yaml`, validated into one frozen `Config`."""
 
 import reprlib
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -15,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 
 from a3c_bench.errors import BadInputError
 
@@ -170,8 +171,11 @@ def load_config(path: Path = PARAMS_FILE) -> Config:
 def read_yaml(path: Path) -> object:
     """The parsed content of `path`; raises `BadInputError` when it cannot be read or parsed."""
     try:
-        # DVC reads YAML 1.2 with this parser too: `1e-4` is a number for both.
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        with warnings.catch_warnings():
+            # YAML allows the name of an anchor twice.
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            # DVC reads YAML 1.2 with this parser too: `1e-4` is a number for both.
+            return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read ({error.strerror}); run from the repository's root") from None
     except RecursionError:

@@ -153,6 +153,7 @@ BAD_FILES = {
     "nul": b"\x00" * 100,
     "list": b"- 1\n- 2\n",
     "text": b"just text",
+    "an anchor named twice": b"env: &a [*a]\nworkers: &a [*a]\n",
     "bomb": BOMB.encode() + b"env: *i\n",
     "random": os.urandom(4096),
     "a version of YAML that there is not": b"%YAML 9.9\n---\nenv:\n",

@@ -62,7 +62,9 @@ def make_vector(name: str, count: int) -> VectorEnv[Any, Any, Any]:
 
 def make_single(name: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
     """One environment, with its time limit; `render_mode`: Gymnasium's word for how it is shown, if at all."""
-    return gymnasium.make(name, render_mode=render_mode, disable_env_checker=True)
+    # Not every environment knows the word: it is said where it is needed only.
+    shown: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+    return gymnasium.make(name, disable_env_checker=True, **shown)
 
 
 def as_float32(observation: object) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -17,6 +17,7 @@ from a3c_bench.config import PARAMS_FILE
 from a3c_bench.errors import BadInputError
 from a3c_bench.figures import returns
 from a3c_bench.figures.style import for_page, render, use_style
+from a3c_bench.gate import checkouts
 from a3c_bench.pages import render_template
 from a3c_bench.stages.files import PROFILE, REPORTS, write_all
 
@@ -24,7 +25,6 @@ PAGE = Path("compare") / "index.html"
 LOCK = Path("dvc.lock")
 SUMMARY, CURVES = REPORTS / "report" / "summary.json", REPORTS / "report" / "learning.csv"
 SPEED = PROFILE / "metrics.json"
-SHORT_HASH = 8
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,13 @@ def known_experiments(all_commits: bool) -> dict[str, str]:
 
 def resolve(name: str, known: dict[str, str]) -> str:
     """The commit of a branch, a tag or a hash."""
-    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    if found.returncode:
+    try:
+        return checkouts.resolve(name).commit
+    except BadInputError:
         allowed = ", ".join(known) or "none yet"
-        raise BadInputError(f"compare: {name!r} is unknown; allowed: a git revision or an experiment ({allowed})")
-    return found.stdout.strip()
+        raise BadInputError(
+            f"compare: {name!r} is unknown; allowed: a git revision or an experiment ({allowed})"
+        ) from None
 
 
 def read(name: str, commit: str) -> Experiment:

@@ -13,7 +13,7 @@ def main() -> None:
     given = arguments("1", "2")
     config = load_config().model_copy(update={"workers": int(given.variant), "schedule": "ordered"})
     numerics.pin(config.numerics)
-    from a3c_bench.parallel import pool
+    from a3c_bench.training import pool
 
     pool.start_server()
     measured = Measured(("gymnasium", "numpy"), given.deadline)

@@ -57,7 +57,7 @@ def test_training_never_loads_torch():
     """Its math library is another one, with more that depends on the CPU and on the threads."""
     code = (
         "import sys; from a3c_bench import numerics; numerics.pin('portable')\n"
-        "import a3c_bench.parallel.worker, a3c_bench.parallel.pool, a3c_bench.agent.evaluation\n"
+        "import a3c_bench.training.worker, a3c_bench.training.pool, a3c_bench.evaluation\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0

@@ -44,7 +44,7 @@ def require_own_source() -> None:
 def checked() -> Config:
     """`prepare`, and check what needs Gymnasium and numpy to be checked."""
     config = prepare()
-    from a3c_bench.agent.environments import describe
+    from a3c_bench.environments.make import describe
 
     describe(config.env)
     numerics.verify(config.numerics)
@@ -119,7 +119,7 @@ def watch(
 ) -> None:
     """Watch a trained policy play, in a window."""
     config = checked()
-    from a3c_bench import watch as command
+    from a3c_bench.commands import watch as command
 
     command.run(config, algorithm, seed, moment, episodes)
 
@@ -133,7 +133,7 @@ def compare(
 ) -> None:
     """Put experiments side by side on a page: params that differ, figures, curves, hashes of the models."""
     prepare()
-    from a3c_bench import compare as command
+    from a3c_bench.report import compare as command
 
     command.run(experiments or [])
 
@@ -187,7 +187,7 @@ def verify(
     """Make the committed results again from nothing, in a clone, and compare them with dvc.lock."""
     require_own_source()
     config = load_config()
-    from a3c_bench.reproducibility import verify as command
+    from a3c_bench.evidence.reproducibility import verify as command
 
     asked = {"workers": workers, "threads": threads, "schedule": schedule}
     changes = {key: value for key, value in asked.items() if value is not None}
@@ -200,7 +200,7 @@ def verify(
 def proof() -> None:
     """Train under every condition that must not change the bits, and write the table to reports/reproducibility."""
     config = checked()
-    from a3c_bench.reproducibility import proof as command
+    from a3c_bench.evidence.reproducibility import proof as command
 
     if not command.run(config):
         raise typer.Exit(1)
@@ -212,7 +212,7 @@ def chaos(
 ) -> None:
     """Strike trainings with faults at random moments, and compare what they end with."""
     config = checked()
-    from a3c_bench.chaos import table as command
+    from a3c_bench.evidence.chaos import table as command
 
     if not command.run(config, faults):
         raise typer.Exit(1)
@@ -222,7 +222,7 @@ def chaos(
 def speed() -> None:
     """Measure the figures of speed in one run, and write them to reports/speed."""
     config = checked()
-    from a3c_bench.speed import table as command
+    from a3c_bench.evidence.speed import table as command
 
     command.run(config)
 
@@ -234,7 +234,7 @@ def peers(
     """Train other systems beside this one, and write the comparison to reports/peers and the README."""
     require_own_source()
     load_config()
-    from a3c_bench.speed import peers as command
+    from a3c_bench.evidence.speed import peers as command
 
     command.run(seeds)
 
@@ -281,7 +281,7 @@ def bench_history(
 def search() -> None:
     """Search for nstep's fastest hyper-parameters, and write the best to reports/speed."""
     config = checked()
-    from a3c_bench.speed import search as command
+    from a3c_bench.evidence.speed import search as command
 
     command.run(config)
 

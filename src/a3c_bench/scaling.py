@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from a3c_bench.agent.arrays import Doubles, Integers
+from a3c_bench.arrays import Doubles, Integers
 from a3c_bench.stats import Interval, bootstrap
 
 FEWEST_COUNTS = 4

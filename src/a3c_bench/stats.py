@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from a3c_bench.agent.arrays import Doubles
+from a3c_bench.arrays import Doubles
 from a3c_bench.seeding import Role, stream
 
 CONFIDENCE = 0.95

@@ -7,10 +7,10 @@ from conftest import small_config
 from torch.nn import functional
 
 from a3c_bench import textbook
-from a3c_bench.agent import actor as actors
-from a3c_bench.agent.environments import describe
-from a3c_bench.agent.loss import nstep_loss
-from a3c_bench.agent.rollout import EpisodicRollout
+from a3c_bench.algorithms import actor as actors
+from a3c_bench.algorithms.loss import nstep_loss
+from a3c_bench.environments.make import describe
+from a3c_bench.learning.rollout import EpisodicRollout
 
 CARTPOLE = describe("CartPole-v1")
 

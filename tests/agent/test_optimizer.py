@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from a3c_bench.agent.optimizer import Adam, clip
+from a3c_bench.learning.optimizer import Adam, clip
 
 
 def test_adam_takes_torchs_steps():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from a3c_bench.agent.policy import greedy, gumbel_noise, log_softmax, sample
+from a3c_bench.distributions.categorical import greedy, gumbel_noise, log_softmax, sample
 
 
 def test_samples_follow_the_softmax():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from a3c_bench.agent.returns import discounted_returns, generalised_advantages, standardise, unit_length
+from a3c_bench.learning.returns import discounted_returns, generalised_advantages, standardise, unit_length
 
 
 def advantages(rewards, values, terminated=(), truncated=(), uncounted=(), gamma=0.5, gae_lambda=0.5):

@@ -6,10 +6,10 @@ import pytest
 from conftest import small_config
 from gymnasium.spaces import Box, Discrete
 
-from a3c_bench.agent import rollout as rollouts
-from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
-from a3c_bench.agent.environments import EnvironmentInfo, describe
+from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
+from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
+from a3c_bench.learning import rollout as rollouts
 
 
 class Countdown(gymnasium.Env):

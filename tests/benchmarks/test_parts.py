@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
-from a3c_bench.agent.environments import describe
-from a3c_bench.agent.evaluation import evaluate, policy
-from a3c_bench.agent.optimizer import Adam
+from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
 from a3c_bench.config import load_config
-from a3c_bench.parallel import pool
-from a3c_bench.parallel.schedules import make_schedule
-from a3c_bench.parallel.shared import Bell, SharedTables
-from a3c_bench.parallel.worker import Job
+from a3c_bench.environments.make import describe
+from a3c_bench.evaluation import evaluate, policy
+from a3c_bench.learning.optimizer import Adam
+from a3c_bench.training import pool
+from a3c_bench.training.exchange.memory import Bell, SharedTables
+from a3c_bench.training.turns import make_schedule
+from a3c_bench.training.worker import Job
 
 CONFIG = load_config(ROOT / "params.yaml")
 ENVIRONMENT = describe(CONFIG.env)

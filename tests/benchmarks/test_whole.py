@@ -3,9 +3,9 @@
 import pytest
 from conftest import ROOT
 
-from a3c_bench.agent.environments import describe
 from a3c_bench.config import load_config
-from a3c_bench.parallel import pool
+from a3c_bench.environments.make import describe
+from a3c_bench.training import pool
 
 CONFIG = load_config(ROOT / "params.yaml")
 ENVIRONMENT = describe(CONFIG.env)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from a3c_bench.agent.environments import describe
-from a3c_bench.parallel import pool
-from a3c_bench.parallel.alone import turns
-from a3c_bench.parallel.worker import Job
+from a3c_bench.environments.make import describe
+from a3c_bench.training import pool
+from a3c_bench.training.alone import turns
+from a3c_bench.training.worker import Job
 
 CARTPOLE = describe("CartPole-v1")
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
-from a3c_bench.agent.environments import describe
-from a3c_bench.agent.optimizer import Adam
-from a3c_bench.parallel import pool
-from a3c_bench.parallel.shared import TURN
-from a3c_bench.parallel.worker import Job
-from a3c_bench.reproducibility import trial
+from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
+from a3c_bench.environments.make import describe
+from a3c_bench.evidence.reproducibility import trial
+from a3c_bench.learning.optimizer import Adam
+from a3c_bench.training import pool
+from a3c_bench.training.exchange.memory import TURN
+from a3c_bench.training.worker import Job
 
 ALGORITHMS = ("nstep", "episodic")
 

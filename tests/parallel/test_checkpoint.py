@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from a3c_bench.agent.environments import describe
-from a3c_bench.parallel import pool
-from a3c_bench.reproducibility.trial import fingerprint
+from a3c_bench.environments.make import describe
+from a3c_bench.evidence.reproducibility.trial import fingerprint
+from a3c_bench.training import pool
 
 ALGORITHMS = ("nstep", "episodic")
 

@@ -10,11 +10,11 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.utils import EzPickle
 from gymnasium.wrappers import TimeLimit
 
-from a3c_bench.agent.actor import actor_maker, initial_parameters, make_layout
-from a3c_bench.agent.environments import describe, make_single, make_vector, pickling_keeps_state
-from a3c_bench.parallel import pool
-from a3c_bench.parallel.worker import Job, TimedEnvironment
-from a3c_bench.reproducibility import disturbance
+from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
+from a3c_bench.environments.make import describe, make_single, make_vector, pickling_keeps_state
+from a3c_bench.evidence.reproducibility import disturbance
+from a3c_bench.training import pool
+from a3c_bench.training.worker import Job, TimedEnvironment
 
 ALGORITHMS = ("nstep", "episodic")
 

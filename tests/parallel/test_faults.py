@@ -14,8 +14,8 @@ from conftest import ROOT, environment, small_config, small_params, write_params
 from ruamel.yaml import YAML
 
 from a3c_bench.errors import LostWorkerError, TrainingError
-from a3c_bench.parallel import pool
-from a3c_bench.reproducibility.trial import fingerprint
+from a3c_bench.evidence.reproducibility.trial import fingerprint
+from a3c_bench.training import pool
 
 LONG = {"max_restarts": 0, "nstep": {"total_steps": 100_000_000, "envs": 32}}
 SHARED_MEMORY = Path("/dev/shm")

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from a3c_bench.reproducibility.difference import Digest, changed, first_difference, first_tensor, flatten, read_digests
-from a3c_bench.stages.files import sha256
+from a3c_bench.evidence.reproducibility.difference import (
+    Digest,
+    changed,
+    first_difference,
+    first_tensor,
+    flatten,
+    read_digests,
+)
+from a3c_bench.results.files import sha256
 
 TENSORS = {"hidden.0.weight": np.ones((2, 3), np.float32), "actor.bias": np.zeros(2, np.float32)}
 

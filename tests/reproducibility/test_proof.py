@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from a3c_bench.reproducibility import contrast, proof
-from a3c_bench.reproducibility.conditions import CPU_MODELS, Condition, conditions
-from a3c_bench.reproducibility.launch import EMULATOR, Launcher
-from a3c_bench.reproducibility.trial import Result
+from a3c_bench.evidence.reproducibility import contrast, proof
+from a3c_bench.evidence.reproducibility.conditions import CPU_MODELS, Condition, conditions
+from a3c_bench.evidence.reproducibility.launch import EMULATOR, Launcher
+from a3c_bench.evidence.reproducibility.trial import Result
 
 ALGORITHMS = ("nstep", "episodic")
 

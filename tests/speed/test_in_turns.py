@@ -9,9 +9,9 @@ import psutil
 import pytest
 from conftest import ROOT, small_config
 
-from a3c_bench.agent.environments import describe
-from a3c_bench.reproducibility import price
-from a3c_bench.speed import around, floor, in_turns, table
+from a3c_bench.environments.make import describe
+from a3c_bench.evidence.reproducibility import price
+from a3c_bench.evidence.speed import around, floor, in_turns, table
 
 
 def test_the_ratio_of_rates_measured_in_turns():

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from a3c_bench.speed import peers
-from a3c_bench.stages.files import PEER_FIGURE, PEER_RUNS, PEERS
+from a3c_bench.evidence.speed import peers
+from a3c_bench.results.files import PEER_FIGURE, PEER_RUNS, PEERS
 
 STAND_IN = """
 import json, sys, time

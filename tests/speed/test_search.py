@@ -3,12 +3,12 @@ import csv
 import numpy as np
 from conftest import small_config
 
-from a3c_bench.agent.environments import describe
-from a3c_bench.parallel import pool
-from a3c_bench.parallel.worker import Job
+from a3c_bench.environments.make import describe
+from a3c_bench.evidence.speed import search
 from a3c_bench.seeding import Role, stream
-from a3c_bench.speed import search
 from a3c_bench.stats import steps_to_threshold
+from a3c_bench.training import pool
+from a3c_bench.training.worker import Job
 
 CARTPOLE = describe("CartPole-v1")
 

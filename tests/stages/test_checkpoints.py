@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 from conftest import environment, small_config, small_params, write_params
 
-from a3c_bench.stages.checkpoints import Checkpoints
+from a3c_bench.results.checkpoints import Checkpoints
 
 FILES = ("curve.csv", "updates.csv", "digests.csv", "metrics.json")
 LONGER = {"nstep": {"total_steps": 160_000}, "episodic": {"episodes": 400}}

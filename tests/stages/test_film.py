@@ -11,12 +11,12 @@ import pytest
 from conftest import small_config
 from PIL import Image
 
-from a3c_bench import watch
-from a3c_bench.agent.environments import describe
-from a3c_bench.agent.evaluation import evaluate
+from a3c_bench.commands import watch
+from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError
+from a3c_bench.evaluation import evaluate
+from a3c_bench.results.models import load_policy
 from a3c_bench.stages import film, train
-from a3c_bench.stages.models import load_policy
 
 
 @pytest.fixture

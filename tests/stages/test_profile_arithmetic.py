@@ -5,11 +5,11 @@ import pytest
 from conftest import small_config
 
 from a3c_bench import scaling
-from a3c_bench.parallel.pool import Outcome
-from a3c_bench.parallel.shared import TURN
-from a3c_bench.parallel.worker import EPISODE, TimeSplit
 from a3c_bench.stages import profile
 from a3c_bench.stages.profile import Measured, Point, Sample, as_sample, hosts, predictions, summarise
+from a3c_bench.training.exchange.memory import TURN
+from a3c_bench.training.pool import Outcome
+from a3c_bench.training.worker import EPISODE, TimeSplit
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,11 @@ from conftest import ROOT, small_config, small_params, write_params
 from safetensors.numpy import load_file, save_file
 
 from a3c_bench.errors import BadInputError
-from a3c_bench.reproducibility.price import COLUMNS as PRICE_COLUMNS
-from a3c_bench.reproducibility.proof import COLUMNS
+from a3c_bench.evidence.reproducibility.price import COLUMNS as PRICE_COLUMNS
+from a3c_bench.evidence.reproducibility.proof import COLUMNS
+from a3c_bench.results.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
 from a3c_bench.stages import evaluate, profile, report, train
 from a3c_bench.stages import machine as machine_stage
-from a3c_bench.stages.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 from numpy.random import Generator
 
-from a3c_bench.agent.arrays import Doubles
+from a3c_bench.arrays import Doubles
 from a3c_bench.errors import BadInputError
 from a3c_bench.gate import turns
 from a3c_bench.gate.checkouts import SUITE

@@ -16,11 +16,11 @@ from rich.table import Table
 from scipy import stats
 
 from a3c_bench.errors import BadInputError
+from a3c_bench.evidence.reproducibility.checkout import git
 from a3c_bench.gate.check import BUDGET_SECONDS, compare
 from a3c_bench.gate.checkouts import Revision, resolve, worktrees
 from a3c_bench.gate.verdicts import summary
-from a3c_bench.reproducibility.checkout import git
-from a3c_bench.stages.files import GATE, GATE_RUNS, csv_bytes, write_all
+from a3c_bench.results.files import GATE, GATE_RUNS, csv_bytes, write_all
 
 FALSE_ALARM_RUNS, PLANTED_RUNS = 20, 10
 SLOWDOWNS = (0.1, 0.2, 0.5, 0.05)

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from a3c_bench.figures.style import render, use_style
 from a3c_bench.gate.checkouts import Revision
 from a3c_bench.gate.verdicts import Comparison, Verdict, summary
-from a3c_bench.stages.files import json_bytes, write_all
+from a3c_bench.report.figures.style import render, use_style
+from a3c_bench.results.files import json_bytes, write_all
 
 FOLDER = Path("bench-check")
 ORDER: tuple[Verdict, ...] = ("slower", "missing", "unstable", "faster", "new", "ok")

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from a3c_bench.agent.arrays import Doubles
+from a3c_bench.arrays import Doubles
 from a3c_bench.gate.duel import Duel, Timings
 from a3c_bench.seeding import Role, stream
 from a3c_bench.stats import interquartile_mean

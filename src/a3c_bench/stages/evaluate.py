@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from a3c_bench.agent.environments import EnvironmentInfo, describe
-from a3c_bench.agent.evaluation import Episodes, evaluate
 from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.evaluation import Episodes, evaluate
 from a3c_bench.progress import Progress, conclude
-from a3c_bench.stages.files import csv_bytes, evaluate_folder, json_bytes, write_all
-from a3c_bench.stages.models import load_policy
-from a3c_bench.tracking import Tracker
+from a3c_bench.results.files import csv_bytes, evaluate_folder, json_bytes, write_all
+from a3c_bench.results.models import load_policy
+from a3c_bench.tracking.tracker import Tracker
 
 POLICIES = ("greedy", "sampled")
 

@@ -11,14 +11,14 @@ import numpy as np
 from gymnasium import Env
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from a3c_bench.agent.environments import describe, make_single
-from a3c_bench.agent.evaluation import Logits, evaluation_start, play
 from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.environments.make import describe, make_single
+from a3c_bench.evaluation import Logits, evaluation_start, play
 from a3c_bench.progress import Progress, conclude
-from a3c_bench.stages.files import Moment, film_path, train_folder, write_all
-from a3c_bench.stages.models import load_policy, moments
-from a3c_bench.stages.tables import read_csv
-from a3c_bench.tracking import Tracker
+from a3c_bench.results.files import Moment, film_path, train_folder, write_all
+from a3c_bench.results.models import load_policy, moments
+from a3c_bench.results.tables import read_csv
+from a3c_bench.tracking.tracker import Tracker
 
 WORDS: dict[Moment, str] = {"early": "early in training", "half": "half-way", "end": "at the end"}
 PANEL = (300, 200)

@@ -3,7 +3,7 @@
 from a3c_bench.config import Config
 from a3c_bench.machine import fingerprint
 from a3c_bench.progress import conclude
-from a3c_bench.stages.files import MACHINE, json_bytes, write_all
+from a3c_bench.results.files import MACHINE, json_bytes, write_all
 
 
 def run(config: Config) -> None:

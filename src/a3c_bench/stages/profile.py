@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a3c_bench import scaling
-from a3c_bench.agent.arrays import Doubles
-from a3c_bench.agent.environments import EnvironmentInfo, describe
+from a3c_bench.arrays import Doubles
 from a3c_bench.config import AlgorithmName, Config, ScheduleName
+from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.machine import cores
 from a3c_bench.numerics import unpinned_environment
-from a3c_bench.parallel import pool
 from a3c_bench.progress import Progress, conclude
+from a3c_bench.results.files import PROFILE, csv_bytes, json_bytes, write_all
 from a3c_bench.seeding import Role, stream
-from a3c_bench.stages.files import PROFILE, csv_bytes, json_bytes, write_all
 from a3c_bench.stats import bootstrap
-from a3c_bench.tracking import Tracker
+from a3c_bench.tracking.tracker import Tracker
+from a3c_bench.training import pool
 
 SPLIT = ("environment", "acting", "learning", "submitting", "recording", "waiting")
 PREDICTED_WORKERS = (1, 2, 4, 8, 16, 32, 64)

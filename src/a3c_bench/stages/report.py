@@ -6,14 +6,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from a3c_bench.agent.environments import describe
 from a3c_bench.config import Config
-from a3c_bench.figures import returns, throughput
-from a3c_bench.figures.style import for_page, render_all, use_style
-from a3c_bench.pages import render_template
+from a3c_bench.environments.make import describe
 from a3c_bench.progress import conclude
-from a3c_bench.stages import supplements
-from a3c_bench.stages.aggregate import (
+from a3c_bench.report import supplements
+from a3c_bench.report.aggregate import (
     Metrics,
     evaluation_table,
     headline,
@@ -22,9 +19,12 @@ from a3c_bench.stages.aggregate import (
     performance_profiles,
     summarise,
 )
-from a3c_bench.stages.files import MACHINE, PROFILE, REPORTS, film_path, json_bytes, read_json, write_all
-from a3c_bench.stages.tables import frame_bytes, read_csv
-from a3c_bench.tracking import Tracker, last_commit
+from a3c_bench.report.figures import returns, throughput
+from a3c_bench.report.figures.style import for_page, render_all, use_style
+from a3c_bench.report.pages import render_template
+from a3c_bench.results.files import MACHINE, PROFILE, REPORTS, film_path, json_bytes, read_json, write_all
+from a3c_bench.results.tables import frame_bytes, read_csv
+from a3c_bench.tracking.tracker import Tracker, last_commit
 
 FIGURES = REPORTS / "figures"
 TABLES = REPORTS / "report"

@@ -4,16 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from a3c_bench.agent.actor import make_layout
-from a3c_bench.agent.environments import EnvironmentInfo, describe
+from a3c_bench.algorithms.actor import make_layout
 from a3c_bench.config import AlgorithmName, Config
-from a3c_bench.parallel import pool
+from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.progress import Progress, conclude
-from a3c_bench.stages.checkpoints import Checkpoints
-from a3c_bench.stages.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
-from a3c_bench.stages.models import moments
+from a3c_bench.results.checkpoints import Checkpoints
+from a3c_bench.results.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
+from a3c_bench.results.models import moments
 from a3c_bench.stats import WINDOW, steps_to_threshold
-from a3c_bench.tracking import Tracker
+from a3c_bench.tracking.tracker import Tracker
+from a3c_bench.training import pool
 
 
 def run(config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False) -> None:

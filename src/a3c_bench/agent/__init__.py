@@ -1,1 +1,0 @@
-"""The actor-critic itself: pure computation, no processes and no files."""

@@ -1,0 +1,1 @@
+"""Gymnasium environments: what goes in, what comes out, how they are saved."""

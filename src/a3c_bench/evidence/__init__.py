@@ -1,0 +1,1 @@
+"""What backs the claims: reproducibility, faults, speed."""

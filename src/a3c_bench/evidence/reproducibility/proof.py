@@ -1,0 +1,134 @@
+"""`make proof`: train under every condition that must not matter, and under those that may, and compare the bits."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.evidence.reproducibility import contrast, price
+from a3c_bench.evidence.reproducibility.conditions import Condition, conditions
+from a3c_bench.evidence.reproducibility.launch import Launcher
+from a3c_bench.evidence.reproducibility.trial import Result, Trial
+from a3c_bench.machine import cores, cpu_model
+from a3c_bench.progress import Progress
+from a3c_bench.results.files import PROOF, PROOF_ABOUT, csv_bytes, json_bytes, write_all
+from a3c_bench.seeding import Role, stream
+from a3c_bench.tracking.tracker import last_commit
+
+REPEATS = 3
+EVALUATION_EPISODES = 10
+COLUMNS = (
+    "algorithm",
+    "condition",
+    "promised",
+    "same",
+    "sha256",
+    "runs",
+    "rounds",
+    "reordered",
+    "env_steps_per_second",
+    "relative_rate",
+    "note",
+)
+YES_NO = {True: "yes", False: "no"}
+
+
+@dataclass
+class Row:
+    """A condition of one algorithm, and what its runs gave."""
+
+    algorithm: AlgorithmName
+    condition: Condition
+    note: str = ""
+    results: list[Result] = field(default_factory=list)
+
+
+def run(config: Config, repeats: int = REPEATS) -> bool:
+    """Measure all rows, then write the tables; returns whether every promised row has the reference's bits."""
+    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
+        launcher = Launcher(Path(folder))
+        rows = measure(config, launcher, repeats)
+        table = [summarise(row, rows) for row in rows]
+        files = {**contrast.measure(config, launcher), **price.measure(config)}
+    about = {"commit": last_commit(), "cpu": cpu_model(), "cores": cores()}
+    proof = csv_bytes(COLUMNS, [[row[name] for name in COLUMNS] for row in table])
+    write_all({PROOF: proof, PROOF_ABOUT: json_bytes(about), **files})
+    broken = [row for row in table if row["promised"] == "yes" and row["same"] == "no"]
+    for row in broken:
+        print(f"NOT the same bits: {row['algorithm']}, {row['condition']}")
+    kept = sum(row["promised"] == "yes" and row["same"] == "yes" for row in table)
+    print(f"{PROOF}: {kept} of {kept + len(broken)} promised rows have the same bits")
+    return not broken
+
+
+def measure(config: Config, launcher: Launcher, repeats: int) -> list[Row]:
+    """Run every condition `repeats` times, interleaved in an order that is drawn anew each time; emulated ones once."""
+    rows = [Row(name, condition) for name in config.algorithms for condition in conditions(name)]
+    order = stream(0, Role.PROFILE)
+    with Progress("proof", len(rows) * repeats) as progress:
+        for repeat in range(repeats):
+            for done, index in enumerate(order.permutation(len(rows))):
+                row = rows[index]
+                progress.show(repeat * len(rows) + done, f"{row.algorithm}, {row.condition.name}")
+                if not launcher.obstacle(row.condition) and not (row.condition.cpu_model and repeat):
+                    row.results.append(launcher.run(row.condition, make_trial(config, row, launcher)))
+    for row in rows:
+        row.note = launcher.obstacle(row.condition) or launcher.note(row.condition)
+    return rows
+
+
+def make_trial(config: Config, row: Row, launcher: Launcher) -> Trial:
+    """The params with a row's changes and its amount of training."""
+    params = config.model_dump(mode="json")
+    for key, value in row.condition.changes.items():
+        params[key] = {**params[key], **value} if isinstance(value, Mapping) else value
+    nstep, rounds = params["nstep"], row.condition.rounds
+    nstep["total_steps"] = rounds * nstep["actors"] * nstep["envs"] * nstep["rollout_steps"]
+    params["episodic"]["episodes"] = rounds
+    params["evaluate"]["episodes"] = EVALUATION_EPISODES
+    return Trial(params, row.algorithm, executable=launcher.executable(row.condition), **row.condition.trial)
+
+
+def summarise(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    """A row of the table."""
+    condition, results = row.condition, row.results
+    reference = next(
+        other.results
+        for other in rows
+        if other.algorithm == row.algorithm and other.condition.name == condition.reference
+    )
+    hashes = {result.sha256 for result in results}
+    rates = [result.env_steps_per_second for result in results]
+    note = row.note
+    if len(hashes) > 1:
+        note = f"{len(hashes)} different results in {len(results)} runs"
+    return {
+        "algorithm": row.algorithm,
+        "condition": condition.name,
+        "promised": YES_NO[condition.promised],
+        "same": YES_NO[hashes == {reference[0].sha256}] if results else None,
+        "sha256": results[0].sha256 if results else None,
+        "runs": len(results),
+        "rounds": condition.rounds,
+        "reordered": max(reordered(results, reference[0]), default=None),
+        "env_steps_per_second": float(np.median(rates)) if rates else None,
+        "relative_rate": _relative(rates, [result.env_steps_per_second for result in reference]),
+        "note": note,
+    }
+
+
+def reordered(results: Sequence[Result], reference: Result) -> Iterator[float]:
+    """Of every run, the share of gradients that became ready at another place in the order than in the reference."""
+    for result in results:
+        if result is not reference and len(result.ready_order) == len(reference.ready_order):
+            yield float(np.mean(np.array(result.ready_order) != np.array(reference.ready_order)))
+
+
+def _relative(rates: Sequence[float], reference: Sequence[float]) -> float | None:
+    """The median, over the repeats that both have, of the ratio of two rates."""
+    ratios = [rate / other for rate, other in zip(rates, reference, strict=False)]
+    return float(np.median(ratios)) if ratios else None

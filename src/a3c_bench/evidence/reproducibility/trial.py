@@ -1,0 +1,161 @@
+"""One training run in a fresh process, under a condition that must not change its result.
+
+`python -m a3c_bench.evidence.reproducibility.trial` reads a `Trial` as JSON from its standard input and prints a
+`Result`.
+"""
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from a3c_bench import numerics
+from a3c_bench.config import AlgorithmName, Config, parse_config
+
+if TYPE_CHECKING:
+    from a3c_bench.environments.make import EnvironmentInfo
+    from a3c_bench.training.checkpoint import Checkpoint
+    from a3c_bench.training.pool import Outcome
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What to train, and how the run is disturbed."""
+
+    params: dict[str, Any]
+    algorithm: AlgorithmName
+    seed: int = 0
+    start_method: str = "forkserver"
+    executable: str | None = None
+    """The program that new processes run in place of this Python."""
+    delayed: bool = False
+    """Hold up gradients at random before they are handed in."""
+    slow: int | None = None
+    """The worker that is held up at every gradient."""
+    one_core: bool = False
+    killed: bool = False
+    """All workers are killed when the first checkpoint is there; new ones go on from it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave."""
+
+    sha256: str
+    """Of the model, the turns, the learning curve, the digests and the evaluation."""
+    env_steps: int
+    env_steps_per_second: float
+    ready_order: list[int]
+    """The turns in the order in which their gradients became ready."""
+    training_return: float
+    """Mean of the last training episodes."""
+    greedy_return: float
+    sampled_return: float
+    episode_env_steps: list[int]
+    """When each training episode ended, and its return: the learning curve."""
+    episode_returns: list[float]
+
+
+def main() -> None:
+    """Run the trial."""
+    trial = Trial(**json.load(sys.stdin))
+    config = parse_config(trial.params)
+    numerics.pin(config.numerics)
+    if trial.one_core:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if trial.executable:
+        multiprocessing.set_executable(trial.executable)
+    print(json.dumps(asdict(run(config, trial))))
+
+
+def run(config: Config, trial: Trial) -> Result:
+    """Train and evaluate."""
+    from a3c_bench.environments.make import describe
+    from a3c_bench.evidence.reproducibility import disturbance
+    from a3c_bench.stages.profile import as_sample
+    from a3c_bench.training import pool
+
+    environment = describe(config.env)
+    numerics.verify(config.numerics)
+    if trial.start_method != "forkserver":
+        pool.process_context = functools.partial(multiprocessing.get_context, trial.start_method)  # type: ignore[assignment]
+    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
+        pool.run_worker = functools.partial(  # type: ignore[attr-defined]
+            disturbance.run_worker, folder=folder, delayed=trial.delayed, slow=trial.slow
+        )
+        outcome = train(config, trial, environment)
+        order = disturbance.ready_order(Path(folder), config.algorithm(trial.algorithm).actors)
+    evaluations = _evaluate(config, trial, environment, outcome)
+    returns = outcome.episodes["return"]
+    return Result(
+        sha256=fingerprint(outcome, evaluations),
+        env_steps=outcome.env_steps,
+        env_steps_per_second=as_sample(outcome, False).rate,
+        ready_order=order,
+        training_return=float(returns[-100:].mean()) if len(returns) else 0.0,
+        greedy_return=float(evaluations[0].mean()),
+        sampled_return=float(evaluations[1].mean()),
+        episode_env_steps=outcome.episode_env_steps.tolist(),
+        episode_returns=returns.tolist(),
+    )
+
+
+class EndedOnPurposeError(Exception):
+    """The training was to end here; its workers are killed."""
+
+
+def train(config: Config, trial: Trial, environment: "EnvironmentInfo") -> "Outcome":
+    """Train, in one go or in two."""
+    from a3c_bench.training import pool
+
+    whole = functools.partial(pool.train, config, trial.algorithm, trial.seed, environment=environment)
+    if not trial.killed:
+        return whole()
+    taken: list[Checkpoint] = []
+
+    def end(checkpoint: "Checkpoint") -> None:
+        taken.append(checkpoint)
+        raise EndedOnPurposeError
+
+    with suppress(EndedOnPurposeError):
+        whole(keep=end)
+    return whole(start=taken[0])
+
+
+def fingerprint(outcome: "Outcome", evaluations: list[Any]) -> str:
+    """A hash of everything that a result file is made of."""
+    import numpy as np
+    from numpy.lib.recfunctions import repack_fields
+
+    names = [name for name in outcome.turns.dtype.names or () if name != "time"]
+    arrays = [
+        outcome.parameters,
+        repack_fields(outcome.turns[names]),
+        outcome.episodes,
+        outcome.episode_env_steps,
+        *outcome.digests.values(),
+        *evaluations,
+    ]
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _evaluate(config: Config, trial: Trial, environment: "EnvironmentInfo", outcome: "Outcome") -> list[Any]:
+    from a3c_bench.evaluation import evaluate, policy
+
+    logits = policy(config.algorithm(trial.algorithm), environment, outcome.parameters)
+    episodes = config.evaluate.episodes
+    return [evaluate(logits, environment, episodes, trial.seed, sampled).returns for sampled in (False, True)]
+
+
+if __name__ == "__main__":
+    main()

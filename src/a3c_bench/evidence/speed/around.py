@@ -1,0 +1,70 @@
+"""What is around training costs inside its loop: `python -m a3c_bench.evidence.speed.around FOLDER tracked|bare`.
+
+One training of `nstep` by the params, in a process of its own: as the stage does it, with MLflow (its store in FOLDER)
+and progress, or bare. Prints its env steps per second.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from a3c_bench import numerics
+from a3c_bench.config import load_config
+from a3c_bench.numerics import unpinned_environment
+
+if TYPE_CHECKING:  # numpy must not be imported before it is pinned
+    from a3c_bench.arrays import Doubles
+
+PAIRS = 10
+SEED = 0
+
+
+def measure(pairs: int = PAIRS) -> "Doubles":
+    """Env steps per second (pairs, 2): tracked, and bare, in turns. The first pair makes the store and is left out."""
+    import numpy as np
+
+    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
+        rates = [[_run(folder, kind) for kind in ("tracked", "bare")] for _ in range(pairs + 1)]
+    return np.array(rates[1:])
+
+
+def _run(folder: str, kind: str) -> float:
+    process = subprocess.run(
+        [sys.executable, "-m", __name__, folder, kind],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=unpinned_environment(os.environ),
+    )
+    return float(process.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Train once."""
+    folder, kind = sys.argv[1:]
+    config = load_config()
+    numerics.pin(config.numerics)
+    from a3c_bench.training import pool
+
+    pool.start_server()
+    from a3c_bench.progress import Progress
+    from a3c_bench.stages.profile import as_sample
+    from a3c_bench.tracking.tracker import Tracker
+
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(folder, 'mlflow.db')}"
+    with ExitStack() as stack:
+        if kind == "tracked":
+            stack.enter_context(Tracker("train", config, "nstep", SEED))
+            progress = stack.enter_context(Progress("train", config.nstep.actors * config.nstep.rollouts))
+            outcome = pool.train(config, "nstep", SEED, progress)
+        else:
+            outcome = pool.train(config, "nstep", SEED)
+    print(as_sample(outcome, False).rate)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Other systems beside this one on CartPole-v1, in one run on one machine: what `make peers` does.
+
+Every training is a process of its own, in its system's own environment; the systems take turns, seed by seed.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from a3c_bench.arrays import Doubles
+from a3c_bench.errors import BadInputError
+from a3c_bench.machine import fingerprint
+from a3c_bench.numerics import unpinned_environment
+from a3c_bench.progress import Progress
+from a3c_bench.report.figures import peers as figure
+from a3c_bench.report.figures.style import render, use_style
+from a3c_bench.results.files import PEER_FIGURE, PEER_RUNS, PEERS, json_bytes, write_all
+from a3c_bench.results.tables import frame_bytes
+from a3c_bench.seeding import Role, stream
+from a3c_bench.stats import bootstrap, bootstrap_ratio
+from a3c_bench.tracking.tracker import last_commit
+
+SCRIPTS = Path("peers")
+LIMIT_SECONDS = 90.0
+GRACE_SECONDS = 30.0
+README = Path("README.md")
+FOREVER = 1e9
+"""Stands for the time, or the env steps, of a seed that was not solved: a median that it takes part in is unknown."""
+BLOCK = re.compile(r"(?<=<!-- peers -->\n).*?(?=<!-- /peers -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A system, and how one training of it is started."""
+
+    name: str
+    environment: str
+    """The folder of its virtual environment."""
+    script: str
+    variant: str
+    seeds: int
+
+    def command(self, seed: int, deadline: float) -> list[str]:
+        """The training of `seed`, which gives up at the clock's value `deadline`."""
+        python = Path(self.environment, "bin", "python")
+        return [str(python), str(SCRIPTS / self.script), self.variant, str(seed), f"{deadline:.3f}"]
+
+
+OURS, REFERENCE = "a3c-bench nstep, 2 workers", "Stable-Baselines3 PPO"
+ALL = (
+    Peer(OURS, ".venv", "this_project.py", "2", 20),
+    Peer("a3c-bench nstep, 1 worker", ".venv", "this_project.py", "1", 5),
+    Peer("JAX PPO, compiled end to end", ".peers/jax", "jax_ppo.py", "ppo", 5),
+    Peer(REFERENCE, ".peers/stable-baselines", "stable_baselines.py", "ppo", 20),
+    Peer("Stable-Baselines3 A2C", ".peers/stable-baselines", "stable_baselines.py", "a2c", 5),
+    Peer("textbook loop, 2 processes", ".venv", "textbook_loop.py", "loop", 5),
+)
+
+
+def run(seeds: int | None, peers: Sequence[Peer] = ALL, limit: float = LIMIT_SECONDS) -> None:
+    """Train every peer, at most `seeds` seeds each, and write the table, the runs, the figure and the README's part."""
+    if not SCRIPTS.is_dir():
+        raise BadInputError(f"{SCRIPTS}/: not found; run from the repository's root")
+    plan = list(order(peers, seeds))
+    runs = []
+    with Progress("peers", len(plan)) as progress:
+        for number, (peer, seed, repeat) in enumerate(plan):
+            progress.show(number, f"{peer.name}, seed {seed}")
+            runs.append({"peer": peer.name, "seed": seed, "repeat": repeat, **train(peer, seed, limit)})
+    frame = pd.DataFrame(runs)
+    table = summarise(frame)
+    use_style()
+    drawn = render(figure.peers(frame, table, finding(frame)))
+    about = fingerprint() | {"commit": last_commit(), "limit_seconds": limit}
+    write_all(
+        {
+            PEER_RUNS: frame_bytes(frame),
+            PEERS: frame_bytes(table),
+            PEERS.with_name("about.json"): json_bytes(about),
+            **{PEER_FIGURE.with_suffix(f".{suffix}"): content for suffix, content in drawn.items()},
+            README: BLOCK.sub(lambda _: readme(frame, table, about), README.read_text()).encode(),
+        }
+    )
+    print(readme(frame, table, about))
+
+
+def order(peers: Sequence[Peer], seeds: int | None) -> Iterator[tuple[Peer, int, int]]:
+    """(peer, seed, repeat): seed by seed, the peers in a new order each time; everybody's first seed twice."""
+    draws = stream(0, Role.PROFILE)
+    counts = [min(peer.seeds, seeds or peer.seeds) for peer in peers]
+    for seed in range(max(counts)):
+        for repeat in range(2 if seed == 0 else 1):
+            for index in draws.permutation(len(peers)):
+                if seed < counts[index]:
+                    yield peers[index], seed, repeat
+
+
+def train(peer: Peer, seed: int, limit: float) -> dict[str, Any]:
+    """One training: what the peer printed, or the command that failed."""
+    start = time.monotonic()
+    command = peer.command(seed, start + limit)
+    empty: dict[str, Any] = dict.fromkeys(("seconds_to_solve", "steps_to_solve", "rate", "sha256", "versions"))
+    environment = unpinned_environment(os.environ) | {"PYTHONPATH": "src"}
+    try:
+        process = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=limit + GRACE_SECONDS, env=environment
+        )
+        printed = json.loads(process.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        print(getattr(error, "stderr", None) or error)
+        return empty | {"failed": shlex.join(command)}
+    solved = printed["solved_at"]
+    return {
+        "seconds_to_solve": None if solved is None else solved - start,
+        "steps_to_solve": printed["steps_to_solve"],
+        "rate": printed["rate"],
+        "sha256": printed["sha256"],
+        "versions": ", ".join(f"{name} {version}" for name, version in printed["versions"].items()),
+        "failed": None,
+    }
+
+
+def summarise(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row per peer: medians over seeds with their 95 % intervals; an unsolved seed took for ever."""
+    rows = []
+    for name, own in runs.groupby("peer", sort=False):
+        first = own[own["repeat"] == 0]
+        row: dict[str, Any] = {"peer": name, "seeds": len(first), "solved": int(first["seconds_to_solve"].count())}
+        for column in ("rate", "seconds_to_solve", "steps_to_solve"):
+            row |= _median(column, first[column])
+        twice = own.loc[own["seed"] == 0, "sha256"]
+        row["same_bits_twice"] = "–" if twice.isna().any() else "yes" if twice.nunique() == 1 else "no"
+        row["versions"] = next(iter(own["versions"].dropna()), None)
+        row["failed"] = next(iter(own["failed"].dropna()), None)
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("seconds_to_solve", kind="stable", na_position="last", ignore_index=True)
+
+
+def _median(column: str, values: "pd.Series[Any]") -> Mapping[str, float | None]:
+    filled = values.fillna(FOREVER).to_numpy(np.float64)
+    interval = bootstrap(filled, np.median)
+    figures = {column: np.median(filled)}
+    if interval:
+        figures |= {f"{column}_low": interval.low, f"{column}_high": interval.high}
+    return {name: float(value) if value < FOREVER / 2 else None for name, value in figures.items()}
+
+
+def speedup(runs: pd.DataFrame) -> tuple[float, float, float] | None:
+    """Seconds to solve of the reference ÷ ours, medians over seeds, with the 95 % interval; None if either failed."""
+
+    def seconds(name: str) -> Doubles:
+        own = runs[(runs["peer"] == name) & (runs["repeat"] == 0)]
+        return own["seconds_to_solve"].fillna(FOREVER).to_numpy(np.float64)
+
+    reference, ours = seconds(REFERENCE), seconds(OURS)
+    if not all(len(times) and np.median(times) < FOREVER / 2 for times in (reference, ours)):
+        return None
+    interval = bootstrap_ratio(reference, ours, np.median)
+    ratio = float(np.median(reference) / np.median(ours))
+    return (ratio, float(interval.low), float(interval.high)) if interval else (ratio, ratio, ratio)
+
+
+def finding(runs: pd.DataFrame) -> str:
+    """The figure's title."""
+    found = speedup(runs)
+    return f"{OURS}: solved {found[0]:.1f} × as fast as {REFERENCE}" if found else "Time to solve CartPole-v1"
+
+
+HEADER = (
+    "system",
+    "env steps/s while training",
+    "seconds to solve, from process start",
+    "env steps to solve",
+    "solved",
+    "same bits twice",
+)
+
+
+def readme(runs: pd.DataFrame, table: pd.DataFrame, about: Mapping[str, Any]) -> str:
+    """The table as Markdown, and what a reader has to know of it."""
+    rows = [[str(cell) for cell in _cells(row)] for _, row in table.iterrows()]
+    lines = [f"| {' | '.join(row)} |" for row in (HEADER, ["---"] * len(HEADER), *rows)]
+    found = speedup(runs)
+    lines.append(
+        f"\nSolved: a mean return of 475 over 100 training episodes, within {about['limit_seconds']:.0f} s and the "
+        f"system's own budget. Medians over seeds with 95 % percentile bootstrap intervals; {about['cpu']}, "
+        f"{about['cores']} cores."
+    )
+    if found:
+        lines[-1] += f" {OURS}: {found[0]:.1f} × [{found[1]:.1f}, {found[2]:.1f}] as fast to solve as {REFERENCE}."
+    versions = "; ".join(f"{row.peer}: {row.versions}" for row in table.itertuples() if isinstance(row.versions, str))
+    return "\n".join([*lines, f"\nVersions: {versions}.\n"])
+
+
+def _cells(row: "pd.Series[Any]") -> Iterator[str]:
+    yield row["peer"]
+    rate = _cell(row, "rate", 0)
+    yield f"{rate} (failed: `{row['failed']}`)" if isinstance(row["failed"], str) else rate
+    yield _cell(row, "seconds_to_solve", 1)
+    yield _cell(row, "steps_to_solve", 0)
+    yield f"{row['solved']} of {row['seeds']}"
+    yield row["same_bits_twice"]
+
+
+def _cell(row: "pd.Series[Any]", column: str, digits: int) -> str:
+    value, low, high = (row.get(f"{column}{suffix}") for suffix in ("", "_low", "_high"))
+    if pd.isna(value):
+        return "–"
+    if pd.isna(low) or pd.isna(high):
+        return f"{value:,.{digits}f}"
+    return f"{value:,.{digits}f} [{low:,.{digits}f}, {high:,.{digits}f}]"

@@ -1,0 +1,1 @@
+"""Differentiable functions on a flat vector of parameters."""

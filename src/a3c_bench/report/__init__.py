@@ -1,0 +1,1 @@
+"""From result files to tables over seeds, figures and pages."""

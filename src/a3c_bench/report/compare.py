@@ -1,0 +1,180 @@
+"""`a3c-bench compare`: DVC's experiments side by side, on one page."""
+
+import io
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from ruamel.yaml import YAML
+
+from a3c_bench.config import PARAMS_FILE
+from a3c_bench.errors import BadInputError
+from a3c_bench.gate import checkouts
+from a3c_bench.report.figures import returns
+from a3c_bench.report.figures.style import for_page, render, use_style
+from a3c_bench.report.pages import render_template
+from a3c_bench.results.files import PROFILE, REPORTS, write_all
+
+PAGE = Path("compare") / "index.html"
+LOCK = Path("dvc.lock")
+SUMMARY, CURVES = REPORTS / "report" / "summary.json", REPORTS / "report" / "learning.csv"
+SPEED = PROFILE / "metrics.json"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The results of one DVC experiment, or of another revision."""
+
+    name: str
+    commit: str
+    params: dict[str, str]
+    """By dotted key."""
+    summary: dict[str, dict[str, Any]]
+    """By algorithm: what the report says over seeds."""
+    curves: pd.DataFrame
+    speed: dict[str, dict[str, float]]
+    models: dict[str, str]
+    """The hashes of the model files, by path."""
+
+    def models_of(self, algorithm: str) -> dict[str, str]:
+        """Those of one algorithm."""
+        return {path: hash_ for path, hash_ in self.models.items() if path.startswith(f"models/{algorithm}/")}
+
+
+def run(names: Sequence[str]) -> None:
+    """Compare the experiments `names`, or the current commit and all of its experiments; write the page."""
+    known = known_experiments(all_commits=bool(names))
+    if not names and not known:
+        raise BadInputError("compare: this commit has no experiments; `dvc exp run -S workers=4` makes one")
+    chosen = dict.fromkeys(names) if names else {"HEAD": None, **known}
+    experiments = [read(name, known.get(name) or resolve(name, known)) for name in chosen]
+    if len(experiments) < 2:
+        raise BadInputError(f"compare: {names[0]!r} alone has nothing beside it; name two or more")
+    context = {
+        "experiments": experiments,
+        "params": differing_params(experiments),
+        "rows": rows(experiments),
+        "algorithms": list(dict.fromkeys(algorithm for one in experiments for algorithm in one.summary)),
+    }
+    use_style()
+    drawn = returns.overlay({one.name: one.curves for one in experiments}, "Return while training")
+    page = render_template("compare.html.j2", {**context, "svg": {"overlay.svg": for_page(render(drawn)["svg"])}})
+    write_all({PAGE: page})
+    show(context)
+    print(PAGE)
+
+
+def known_experiments(all_commits: bool) -> dict[str, str]:
+    """DVC's experiments, of the current commit or of all: name to commit."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import NoSCMError
+
+    try:
+        with Repo() as repository:
+            found = repository.experiments.ls(all_commits=all_commits)
+    except (DvcException, NoSCMError) as error:
+        raise BadInputError(f"compare: DVC cannot list experiments ({error}); run from the repository's root") from None
+    return {name: commit for experiments in found.values() for name, commit in experiments}
+
+
+def resolve(name: str, known: dict[str, str]) -> str:
+    """The commit of a branch, a tag or a hash."""
+    try:
+        return checkouts.resolve(name).commit
+    except BadInputError:
+        allowed = ", ".join(known) or "none yet"
+        raise BadInputError(
+            f"compare: {name!r} is unknown; allowed: a git revision or an experiment ({allowed})"
+        ) from None
+
+
+def read(name: str, commit: str) -> Experiment:
+    """The results at a commit; raises `BadInputError` where they are not complete."""
+    params = YAML(typ="safe").load(content(name, commit, PARAMS_FILE))
+    stages = YAML(typ="safe").load(content(name, commit, LOCK))["stages"].values()
+    outs = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", ())}
+    flat = pd.json_normalize(params).iloc[0]
+    return Experiment(
+        name,
+        commit,
+        {str(key): str(value) for key, value in flat.items()},
+        json.loads(content(name, commit, SUMMARY)),
+        pd.read_csv(io.StringIO(content(name, commit, CURVES))),
+        json.loads(content(name, commit, SPEED)),
+        {path: hash_ for path, hash_ in outs.items() if path.startswith("models/")},
+    )
+
+
+def content(name: str, commit: str, path: Path) -> str:
+    """A file at a commit."""
+    found = subprocess.run(["git", "show", f"{commit}:{path.as_posix()}"], capture_output=True, check=False)
+    if found.returncode:
+        raise BadInputError(f"{name}: has no {path}; `dvc exp run` or `make repro` makes it")
+    return found.stdout.decode()
+
+
+def differing_params(experiments: Sequence[Experiment]) -> dict[str, list[str]]:
+    """The params that are not the same in all experiments: each one's value, in order."""
+    keys = dict.fromkeys(key for one in experiments for key in one.params)
+    values = {key: [one.params.get(key, "–") for one in experiments] for key in keys}
+    return {key: row for key, row in values.items() if len(set(row)) > 1}
+
+
+def rows(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
+    """One row per algorithm and experiment: its figures, and whether its models are those of the first."""
+    found = []
+    for algorithm in dict.fromkeys(algorithm for one in experiments for algorithm in one.summary):
+        having = [one for one in experiments if algorithm in one.summary]
+        found += [
+            {
+                "algorithm": algorithm,
+                "experiment": one.name,
+                **one.summary[algorithm],
+                "env_steps_per_second": one.speed.get(algorithm, {}).get("env_steps_per_second"),
+                "models": compare_models(having[0], one, algorithm),
+            }
+            for one in having
+        ]
+    return found
+
+
+def compare_models(first: Experiment, other: Experiment, algorithm: str) -> str:
+    """In words: how many of the models that both have are the same bits."""
+    if first is other:
+        return "reference"
+    mine, theirs = first.models_of(algorithm), other.models_of(algorithm)
+    common = mine.keys() & theirs.keys()
+    if not common:
+        return "none in common"
+    same = sum(mine[path] == theirs[path] for path in common)
+    return "same bits" if same == len(common) else f"{same} of {len(common)} the same"
+
+
+def show(context: dict[str, Any]) -> None:
+    """Print what differs, and the figures."""
+    console = Console()
+    experiments: Sequence[Experiment] = context["experiments"]
+    table = Table("param", *(one.name for one in experiments))
+    for key, values in context["params"].items():
+        table.add_row(key, *values)
+    if context["params"]:
+        console.print(table)
+    table = Table("algorithm", "experiment", "greedy IQM", "95 % interval", "env steps/s", "models")
+    for row in context["rows"]:
+        low, high, speed = row["greedy_iqm_low"], row["greedy_iqm_high"], row["env_steps_per_second"]
+        table.add_row(
+            row["algorithm"],
+            row["experiment"],
+            f"{row['greedy_iqm']:.1f}",
+            "–" if low is None else f"[{low:.1f}, {high:.1f}]",
+            "–" if speed is None else f"{speed:,.0f}",
+            row["models"],
+        )
+    console.print(table)

@@ -1,0 +1,279 @@
+"""Checkpoints on disk: what an interrupted training goes on from.
+
+They hold pickled environments, and unpickling runs code: they are read only where nobody but this user can have written
+them.
+"""
+
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import platform
+import shutil
+import stat
+import sys
+import time
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.errors import LostWorkerError, TrainingError
+from a3c_bench.supervision import signals_later
+from a3c_bench.tracking.tracker import repository_root
+from a3c_bench.training.checkpoint import Checkpoint
+
+FOLDER = Path(".a3c-bench") / "checkpoints"
+SUFFIX, PARTIAL = ".checkpoint", ".partial"
+KEPT = 2
+"""If the newest is damaged, the one before it is there."""
+ATTEMPTS = 3
+LIBRARIES = ("gymnasium", "numpy")
+SOURCE = Path(__file__).parents[1]
+
+
+class RefusedError(Exception):
+    """Somebody else may have written a checkpoint."""
+
+
+class DamagedError(Exception):
+    """A checkpoint is not what was written."""
+
+
+class Checkpoints:
+    """The checkpoints of one training. When it is interrupted, the last one is written; when it is complete, all go."""
+
+    def __init__(self, config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False) -> None:
+        """`fresh`: those that are there already are removed."""
+        self._seconds, self._fresh = config.checkpoint.seconds, fresh
+        settings = config.algorithm(algorithm)
+        self._turns = settings.actors * settings.rollouts
+        self._identity = identity(config, algorithm, seed)
+        self._all = repository_root() / FOLDER
+        self._run = f"{algorithm}-seed-{seed}"
+        key = hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()[:12]
+        self._folder = self._all / f"{self._run}-{key}"
+        self._due = time.monotonic() + self._seconds
+        self._last: Checkpoint | None = None
+        self._written: Checkpoint | None = None
+        self._lock: int | None = None
+        """The folder, locked; None: there are no checkpoints for this training."""
+        self._told_of_failure = False
+
+    def __enter__(self) -> "Checkpoints":
+        try:
+            self._lock = self._locked_folder()
+        except BlockingIOError:
+            say(f"{self._folder}: another process trains the same; this one makes no checkpoints")
+        except (OSError, RefusedError) as error:
+            say(f"{reason(error)}; training goes on without checkpoints")
+        else:
+            for left in self._folder.glob(f"*{PARTIAL}"):
+                remove(left)
+        return self
+
+    def _locked_folder(self) -> int:
+        for attempt in range(ATTEMPTS):
+            lock = None
+            try:
+                for folder in (self._all.parent, self._all, self._folder):
+                    make_own(folder)
+                lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(lock).st_ino == self._folder.stat().st_ino:
+                    return lock
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._folder))
+            except OSError as error:
+                if lock is not None:
+                    os.close(lock)
+                # Another training that ended took the folders away at this moment.
+                if not isinstance(error, FileNotFoundError) or attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def newest(self) -> Checkpoint | None:
+        """The newest one that is whole; says which it is, and what is wrong with newer ones."""
+        if self._lock is None:
+            return None
+        paths = sorted(self._folder.glob(f"*{SUFFIX}"), reverse=True)
+        for path in paths:
+            if self._fresh:
+                remove(path)
+                continue
+            try:
+                self._last = self._written = read(path, self._identity)
+            except DamagedError as error:
+                say(f"{error}; this checkpoint is removed")
+                remove(path)
+                continue
+            except (OSError, RefusedError) as error:
+                say(f"{reason(error)}; this checkpoint is not used")
+                continue
+            say(f"goes on from the checkpoint at {self._place(self._last)}; --fresh begins anew")
+            return self._last
+        others = [path for path in sorted(self._all.glob(f"{self._run}-*")) if path != self._folder]
+        if others and not paths:
+            say(f"begins anew: the checkpoints in {others[0]} are of other params or another version of the code")
+        return None
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Remember it, and write it when it is time to; training goes on when that fails."""
+        self._last = checkpoint
+        if time.monotonic() >= self._due:
+            self._write_last()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is None:
+            return
+        # Told again by the same loss under the same params, a training would only end the same way again.
+        hopeless = isinstance(error, TrainingError) and not isinstance(error, LostWorkerError)
+        with signals_later(ending=error is not None):
+            if error is None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            elif self._last is not None and self._write_last() and not hopeless:
+                error.add_note(f"its checkpoint is at {self._place(self._last)}: the same command goes on from there")
+            # They stay where others' checkpoints are in them.
+            for folder in (self._folder, self._all, self._all.parent):
+                with suppress(OSError):
+                    folder.rmdir()
+        os.close(self._lock)
+
+    def _place(self, checkpoint: Checkpoint) -> str:
+        return f"turn {checkpoint.turn:,} of {self._turns:,}"
+
+    def _write_last(self) -> bool:
+        """Whether the last checkpoint is on disk; that it cannot be is said once."""
+        if self._last is not None and self._last is not self._written and self._lock is not None:
+            self._due = time.monotonic() + self._seconds
+            try:
+                write(self._folder / f"{self._last.turn:09d}{SUFFIX}", self._last, self._identity)
+            except OSError as error:
+                if not self._told_of_failure:
+                    say(f"a checkpoint cannot be written ({reason(error)}); training goes on")
+                    self._told_of_failure = True
+                return False
+            self._written = self._last
+            for old in sorted(self._folder.glob(f"*{SUFFIX}"))[:-KEPT]:
+                remove(old)
+        return self._written is not None and self._written is self._last
+
+
+def identity(config: Config, algorithm: AlgorithmName, seed: int) -> dict[str, Any]:
+    """What decides the bits of a training, and the version of the code: a checkpoint must agree with all of it.
+
+    The number of workers is not among it: a training may go on with another.
+    """
+    return {
+        "algorithm": algorithm,
+        "seed": seed,
+        "settings": config.algorithm(algorithm).model_dump(mode="json"),
+        **config.model_dump(mode="json", include={"env", "schedule", "numerics"}),
+        "code": code_version(),
+        "python": platform.python_version(),
+        **{library: version(library) for library in LIBRARIES},
+    }
+
+
+def code_version() -> str:
+    """The SHA-256 of this package's source."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCE.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(SOURCE)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def write(path: Path, checkpoint: Checkpoint, about: dict[str, Any]) -> None:
+    """Write a checkpoint whole, for this user's eyes only: one line of JSON, then the arrays.
+
+    The line has what the checkpoint is of, and the checksum of that and of the arrays.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, **vars(checkpoint))
+    content = buffer.getbuffer()
+    header = {"identity": about, "sha256": checksum(about, content)}
+    partial = path.with_suffix(PARTIAL)
+    try:
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(json.dumps(header).encode() + b"\n")
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def read(path: Path, about: dict[str, Any]) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises `DamagedError` if it is not whole, `RefusedError` if it is not surely this user's own.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise RefusedError(f"{path}: not a plain file of its own")
+        require_own(path, status)
+        line, content = file.readline(), file.read()
+    try:
+        header = json.loads(line)
+        whole = header["sha256"] == checksum(header["identity"], content) and header["identity"] == about
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise DamagedError(f"{path}: damaged (its checksum does not fit)")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return Checkpoint(**arrays)
+
+
+def checksum(about: dict[str, Any], content: bytes | memoryview) -> str:
+    """The SHA-256 of a checkpoint: of what it is of, and of its arrays."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Remove a file that is of no use any more; training does not end because that fails."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def make_own(folder: Path) -> None:
+    """Make a folder that only this user can enter; raises `RefusedError` if it is there and others can."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise RefusedError(f"{folder}: not a folder")
+    require_own(folder, status)
+
+
+def require_own(path: Path, status: os.stat_result) -> None:
+    """Raise `RefusedError` unless only this user can have changed what is at `path`."""
+    if status.st_uid != os.geteuid():
+        raise RefusedError(f"{path}: belongs to another user (number {status.st_uid})")
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise RefusedError(f"{path}: open to other users (mode {mode:o}); `chmod go= {path}` closes it")
+
+
+def reason(error: Exception) -> str:
+    """What is wrong, in one line."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return str(error)
+
+
+def say(line: str) -> None:
+    """Tell the user."""
+    print(f"a3c-bench: {line}", file=sys.stderr)

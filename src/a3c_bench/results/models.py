@@ -1,0 +1,42 @@
+"""Trained models as files, and as policies."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from a3c_bench.algorithms.actor import make_layout
+from a3c_bench.arrays import Floats
+from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.errors import BadInputError
+from a3c_bench.evaluation import Logits, policy
+from a3c_bench.networks.dense import Layout
+from a3c_bench.results.files import Moment, model_path, unreadable
+
+
+def moments(kept: int) -> dict[Moment, int]:
+    """Which of the `kept` models of a training, at evenly spaced turns, are those of its moments."""
+    return {"early": 0, "half": (kept - 1) // 2, "end": kept - 1}
+
+
+def load_policy(
+    config: Config, algorithm: AlgorithmName, seed: int, environment: EnvironmentInfo, moment: Moment = "end"
+) -> Logits:
+    """The policy that a training had at a moment; raises `BadInputError` where its model cannot be read."""
+    settings = config.algorithm(algorithm)
+    path = model_path(algorithm, seed, moment)
+    return policy(settings, environment, load_parameters(path, make_layout(settings, environment)))
+
+
+def load_parameters(path: Path, layout: Layout) -> Floats:
+    """The flat parameters of a model file; raises `BadInputError` unless it holds exactly the layout's tensors."""
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise unreadable(path, error) from None
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != dict(layout.shapes) or any(tensor.dtype != np.float32 for tensor in tensors.values()):
+        raise BadInputError(f"{path}: holds the tensors {found}, but params.yaml asks for {dict(layout.shapes)}")
+    return np.concatenate([tensors[name].reshape(-1) for name in layout.shapes])

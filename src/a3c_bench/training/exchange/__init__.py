@@ -1,0 +1,1 @@
+"""How gradients, snapshots and actors get from one worker to another."""

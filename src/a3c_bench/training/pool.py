@@ -1,0 +1,336 @@
+"""The pool: starts the workers of one training run, watches them, and stops them all when one is lost."""
+
+import fcntl
+import itertools
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_bench.algorithms.actor import initial_parameters, make_layout
+from a3c_bench.arrays import Floats
+from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.errors import LostWorkerError, TrainingError
+from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
+from a3c_bench.training.exchange.memory import PARCEL_BYTES, Bell, Shape, SharedTables
+from a3c_bench.training.worker import EPISODE, Done, Failed, Job, Report, TimeSplit, run_worker
+
+DIGESTS = 20
+POLL_SECONDS = 0.2
+PIPE_BYTES = 1 << 20
+KEEP_SECONDS = 1.0
+"""A checkpoint is taken as often as this, at least; one that is not written to disk costs next to nothing."""
+KEEP_SHARE = 0.02
+"""The share of the main process's time that taking checkpoints may cost, however large they are."""
+NO_CHECKPOINTS = (
+    f"no checkpoints: its state cannot be packed, or not into {PARCEL_BYTES >> 20} MiB; "
+    "if this training is interrupted, it begins anew"
+)
+# What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
+PRELOADED = ["a3c_bench.training.worker", "gymnasium.envs.classic_control"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run leaves behind, in memory."""
+
+    parameters: Floats
+    turns: NDArray[np.void]
+    """One row (`TURN`) per turn, in the order in which they were taken."""
+    episodes: NDArray[np.void]
+    """The finished training episodes (`EPISODE`), in the order of their turns."""
+    episode_env_steps: NDArray[np.int64]
+    """Env steps of all actors at the end of each of those episodes."""
+    digests: dict[int, Floats]
+    """The model after evenly spaced turns, by its version."""
+    exit_codes: list[int | None]
+    splits: list[TimeSplit]
+    peak_memory_bytes: list[int]
+    started: float
+    """When the first worker was started (a clock's value, like the turns' `time`)."""
+    turns_before: int = 0
+    """Turns of the checkpoint from which this run went on: they were not timed by its clock."""
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps of the whole training."""
+        return int(np.sum(self.turns["env_steps"]))
+
+    @property
+    def seconds(self) -> float:
+        """From the first worker's start to the last turn; 0 when there was none left to take."""
+        return float(self.turns["time"][-1] - self.started) if self.turns_before < len(self.turns) else 0.0
+
+    @property
+    def env_steps_per_second(self) -> float:
+        """Of the turns that were taken in this run."""
+        return float(np.sum(self.turns["env_steps"][self.turns_before :]) / (self.seconds or 1.0))
+
+
+class Watcher(Protocol):
+    """Is told how far training is, a few times a second."""
+
+    def __call__(self, turn: int, env_steps: int, returns: NDArray[np.float64]) -> None:
+        """`returns`: those of the episodes that were reported last."""
+        ...
+
+
+def _ignore(turn: int, env_steps: int, returns: NDArray[np.float64]) -> None:
+    pass
+
+
+Keep = Callable[[Checkpoint], None]
+"""Is given every checkpoint."""
+
+
+def train(
+    config: Config,
+    algorithm: AlgorithmName,
+    seed: int,
+    watcher: Watcher = _ignore,
+    timed: bool = False,
+    environment: EnvironmentInfo | None = None,
+    start: Checkpoint | None = None,
+    keep: Keep | None = None,
+    max_restarts: int = 0,
+) -> Outcome:
+    """Train one model with `config.workers` processes, from `start` on if it is given.
+
+    A lost worker may have died anywhere, in the middle of an update too: all begin again where the last checkpoint was.
+    Raises `LostWorkerError` when that has happened `max_restarts` times already. No process outlives the call, however
+    it ends.
+    """
+    job = Job(config, algorithm, seed, environment or describe(config.env), timed)
+    checkpoint, started = start, time.perf_counter()
+    for restart in itertools.count(1):
+        with Pool(job, checkpoint, keep) as pool:
+            try:
+                pool.run(watcher)
+                return replace(pool.outcome(), started=started, turns_before=start.turn if start else 0)
+            except LostWorkerError as lost:
+                if restart > max_restarts:
+                    raise LostWorkerError(f"{lost} (restarts: {max_restarts} of {max_restarts})") from None
+                checkpoint = pool.checkpoint
+                turn = checkpoint.turn if checkpoint else 0
+                again = f"all workers start again at turn {turn:,} (restart {restart} of {max_restarts})"
+                print(f"a3c-bench: {lost}; {again}", file=sys.stderr)
+    raise AssertionError("unreachable")
+
+
+@dataclass
+class _Member:
+    """One worker, as the pool sees it."""
+
+    process: ForkServerProcess
+    channel: Connection
+    done: Done | None = None
+
+
+@dataclass
+class Pool:
+    """The worker processes of one job and what they share."""
+
+    job: Job
+    checkpoint: Checkpoint | None = None
+    """The last one: at first the one to start from."""
+    keep: Keep | None = None
+    members: list[_Member] = field(default_factory=list)
+    episodes: list[NDArray[np.void]] = field(default_factory=list)
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """False where the state of an environment cannot be packed, or not into the room there is."""
+        return not self.tables.pinned[0]
+
+    def __enter__(self) -> "Pool":
+        job, settings = self.job, self.job.config.algorithm(self.job.algorithm)
+        layout = make_layout(settings, job.environment)
+        self.tables = SharedTables(shape(job))
+        self.bells = [Bell() for _ in range(job.workers)]
+        self.tables.model[:] = initial_parameters(settings, layout, job.seed)
+        self.tables.snapshots[:] = self.tables.model
+        self.tables.host[:] = np.arange(settings.actors) % job.workers
+        if self.checkpoint:
+            self.checkpoint.restore(self.tables)
+            self.episodes.append(self.checkpoint.episodes)
+        self.started = time.perf_counter()
+        try:
+            for worker in range(job.workers):
+                self.members.append(self._start(worker))
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _start(self, worker: int) -> _Member:
+        context = process_context()
+        receiver, sender = context.Pipe(duplex=False)
+        # At first many short episodes end: no worker should wait until the main process comes round to read of them.
+        with suppress(OSError):
+            fcntl.fcntl(sender.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        process = context.Process(
+            target=run_worker,
+            args=(self.job, worker, self.tables, self.bells, sender),
+            name=f"worker {worker}",
+            daemon=True,
+        )
+        process.start()
+        sender.close()
+        return _Member(process, receiver)
+
+    def run(self, watcher: Watcher) -> None:
+        """Return when every worker is done; raises `LostWorkerError` as soon as one is lost."""
+        pause = min(KEEP_SECONDS, self.job.config.checkpoint.seconds)
+        due, asked, told = time.monotonic() + pause, False, False
+        while any(member.done is None for member in self.members):
+            returns = self.receive(min(POLL_SECONDS, pause))
+            turn = int(self.tables.turn[0])
+            watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
+            if not self.has_checkpoints:
+                if self.keep and not told:
+                    print(f"a3c-bench: {self.job.config.env}: {NO_CHECKPOINTS}", file=sys.stderr)
+                    told = True
+                continue
+            if not asked and time.monotonic() > due:
+                ask(self.tables)
+                asked = True
+            elif asked and complete(self.tables):
+                spent = self.take_checkpoint()
+                due, asked = time.monotonic() + max(pause, spent / KEEP_SHARE), False
+        for member in self.members:
+            member.process.join()
+
+    def take_checkpoint(self) -> float:
+        """Take the checkpoint that is complete and hand it on; returns the seconds that this took."""
+        start = time.process_time()
+        # What the workers told of before it became complete is on its way.
+        while wait([member.channel for member in self.members if member.done is None], 0):
+            self.receive(0)
+        self.episodes = [np.concatenate([*self.episodes, np.empty(0, EPISODE)])]
+        self.checkpoint = take(self.tables, self.episodes[0])
+        if self.keep:
+            self.keep(self.checkpoint)
+        return time.process_time() - start
+
+    def receive(self, seconds: float) -> NDArray[np.float64]:
+        """Wait so long for the workers' messages and take them; returns the returns of the episodes they tell of."""
+        waiting = [member for member in self.members if member.done is None]
+        # The channel of a worker that is gone is ready too: after its last message it tells the end.
+        ready = wait([member.channel for member in waiting], seconds)
+        returns = [self._receive(member) for member in waiting if member.channel in ready]
+        return np.concatenate([*returns, np.empty(0)])
+
+    def _receive(self, member: _Member) -> NDArray[np.float64]:
+        """Take one message; returns the returns of the episodes it told of."""
+        try:
+            message: Report | Done | Failed = member.channel.recv()
+        except (EOFError, OSError):
+            member.process.join()
+            exit_code = describe_exit(member.process.exitcode)
+            raise LostWorkerError(f"{member.process.name} died: {exit_code}") from None
+        if isinstance(message, Report):
+            self.episodes.append(message.episodes)
+            return message.episodes["return"]
+        if isinstance(message, Failed):
+            raise TrainingError(f"{member.process.name} failed: {message.message}", message.traceback)
+        member.done = message
+        return np.empty(0)
+
+    def _stop(self) -> None:
+        for member in self.members:
+            member.process.kill()
+        for member in self.members:
+            member.process.join()
+            member.process.close()
+            member.channel.close()
+        for bell in self.bells:
+            bell.close()
+        self.tables.close()
+
+    def outcome(self) -> Outcome:
+        """The result of a run that is done."""
+        tables = self.tables
+        episodes = np.concatenate([*self.episodes, np.empty(0, EPISODE)])
+        turns = tables.turns.copy()
+        order, env_steps = place_episodes(turns, episodes, tables.shape.actors)
+        done = [member.done for member in self.members if member.done]
+        return Outcome(
+            parameters=tables.model.copy(),
+            turns=turns,
+            episodes=episodes[order],
+            episode_env_steps=env_steps,
+            digests={turn: tables.digests[row].copy() for row, turn in enumerate(tables.shape.digest_turns)},
+            exit_codes=[member.process.exitcode for member in self.members],
+            splits=[message.split for message in done],
+            peak_memory_bytes=[message.peak_memory_bytes for message in done],
+            started=self.started,
+        )
+
+
+def shape(job: Job) -> Shape:
+    """The sizes of a job's shared memory."""
+    settings = job.config.algorithm(job.algorithm)
+    parameters = make_layout(settings, job.environment).size
+    sets = settings.actors if settings.adam_statistics == "own" else 1
+    return Shape(parameters, settings.actors, settings.rollouts, sets, DIGESTS)
+
+
+def place_episodes(
+    turns: NDArray[np.void], episodes: NDArray[np.void], actors: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The order of `episodes` by turn, and the env steps of all actors at the end of each, in that order."""
+    turn_of = np.empty(len(turns), np.int64)
+    turn_of[turns["rollout"].astype(np.int64) * actors + turns["actor"]] = np.arange(len(turns))
+    before = np.cumsum(turns["env_steps"]) - turns["env_steps"]
+    turn = turn_of[episodes["rollout"].astype(np.int64) * actors + episodes["actor"]]
+    # Stable: episodes of one rollout come in the order of their end already.
+    order = np.argsort(turn, kind="stable")
+    return order, before[turn[order]] + episodes["offset"][order]
+
+
+def describe_exit(exit_code: int | None) -> str:
+    """How a process ended, in words."""
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"killed by signal {-exit_code}"
+
+
+def start_server() -> None:
+    """Start the process from which workers are forked, so that its imports run beside ours."""
+    process_context()
+    from multiprocessing import forkserver, resource_tracker
+
+    # The server starts the tracker first, and that lets SIGINT through again when it has.
+    resource_tracker.ensure_running()
+    # Ctrl-C reaches every process of the terminal: the server must not end in the middle of its imports.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def process_context() -> ForkServerContext:
+    """How processes are started: forked from a server that has imported what workers need."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context

@@ -1,0 +1,147 @@
+"""The two rules by which gradients reach the shared model."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import numpy as np
+
+from a3c_bench.algorithms.actor import Statistics
+from a3c_bench.config import ScheduleName
+from a3c_bench.learning.optimizer import Adam
+from a3c_bench.training import checkpoint
+from a3c_bench.training.exchange.memory import Bell, SharedTables
+
+LearningRate = Callable[[int], float]
+"""The learning rate of an actor's rollout, by its number."""
+
+
+class Schedule(ABC):
+    """How a gradient reaches the shared model, and the model an actor's next snapshot."""
+
+    def __init__(self, tables: SharedTables, learning_rate: LearningRate, bells: Sequence[Bell], worker: int) -> None:
+        """`bells` has one entry per worker, of whom this is number `worker`."""
+        self._tables = tables
+        self._bells, self._worker = bells, worker
+        self._learning_rate = learning_rate
+        self._optimizers = [
+            Adam(first, second, count)
+            for first, second, count in zip(tables.adam_first, tables.adam_second, tables.adam_count, strict=True)
+        ]
+        self._digest_row = {turn: row for row, turn in enumerate(tables.shape.digest_turns)}
+
+    @abstractmethod
+    def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
+        """Hand in the gradient that lies in the actor's row of the gradient table."""
+
+    def _apply(self, actor: int, rollout: int) -> None:
+        """One Adam step on the shared model with the actor's gradient, then the actor's next snapshot."""
+        tables = self._tables
+        optimizer = self._optimizers[actor if len(self._optimizers) > 1 else 0]
+        optimizer.apply(tables.model, tables.gradients[actor], self._learning_rate(rollout))
+        np.copyto(tables.snapshots[actor], tables.model)
+
+    def _record(self, turn: int, actor: int, rollout: int, statistics: Statistics) -> None:
+        losses = statistics.losses
+        self._tables.turns[turn] = (
+            actor,
+            rollout,
+            statistics.env_steps,
+            losses.policy_loss,
+            losses.value_error,
+            losses.entropy,
+            statistics.gradient_norm,
+            0.0,
+        )
+
+    def _finish_turn(self, turn: int) -> None:
+        tables = self._tables
+        tables.turns["time"][turn] = time.perf_counter()
+        row = self._digest_row.get(turn + 1)
+        if row is not None:
+            np.copyto(tables.digests[row], tables.model)
+        tables.turn[0] = turn + 1
+        checkpoint.attend(tables)
+        if turn + 1 == tables.shape.turns:
+            for bell in self._bells:
+                bell.ring()
+
+
+class Hogwild(Schedule):
+    """Lock-free, as soon as ready (Recht et al. 2011; Mnih et al. 2016): fast to write down, never twice the same.
+
+    Only the turn's number is drawn under the lock; model and Adam statistics are changed without it.
+    """
+
+    def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
+        """Apply the gradient at once."""
+        self._apply(actor, rollout)
+        with self._tables.locked():
+            turn = int(self._tables.turn[0])
+            self._record(turn, actor, rollout, statistics)
+            self._tables.submitted[actor] = self._tables.taken[actor] = rollout + 1
+            self._finish_turn(turn)
+
+
+class Ordered(Schedule):
+    """The same asynchronous algorithm with its interleaving fixed: turn v is rollout v // A of actor v mod A.
+
+    Whoever has handed in a gradient takes the lock, if it is free, and with it all turns whose gradients are there.
+    Nobody waits for a turn: only for a snapshot that is not there yet.
+    """
+
+    def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
+        """Mark the gradient as ready, then take all turns that are ready."""
+        self._record(rollout * self._tables.shape.actors + actor, actor, rollout, statistics)
+        self._tables.submitted[actor] = rollout + 1
+        # A holder of the lock looks again after giving it back, so a gradient that was handed in meanwhile is not
+        # forgotten. The lock comes first: it is also the memory barrier between our mark and our look.
+        while self._tables.try_lock():
+            if self._tables.in_turn[0]:
+                self._wait_for_the_end()
+            try:
+                while self._next_is_ready():
+                    self._take_turn()
+            finally:
+                self._tables.unlock()
+            if not self._next_is_ready():
+                break
+
+    def _wait_for_the_end(self) -> NoReturn:
+        # The kernel took the lock from a worker that died in the middle of a turn: the model is torn. The main process
+        # is about to find out, and ends all workers.
+        while True:
+            time.sleep(1)
+
+    def _next(self) -> tuple[int, int, int]:
+        turn = int(self._tables.turn[0])
+        rollout, actor = divmod(turn, self._tables.shape.actors)
+        return turn, rollout, actor
+
+    def _next_is_ready(self) -> bool:
+        turn, rollout, actor = self._next()
+        return turn < self._tables.shape.turns and bool(self._tables.submitted[actor] > rollout)
+
+    def _take_turn(self) -> None:
+        turn, rollout, actor = self._next()
+        self._tables.in_turn[0] = True
+        self._apply(actor, rollout)
+        self._tables.taken[actor] = rollout + 1
+        self._finish_turn(turn)
+        self._tables.in_turn[0] = False
+        host = int(self._tables.host[actor])
+        if host != self._worker:
+            self._bells[host].ring()
+
+
+def make_schedule(
+    name: ScheduleName,
+    tables: SharedTables,
+    learning_rate: LearningRate,
+    bells: Sequence[Bell],
+    worker: int,
+) -> Schedule:
+    """The schedule `name`, as worker number `worker` sees it."""
+    kind = Hogwild if name == "hogwild" else Ordered
+    return kind(tables, learning_rate, bells, worker)

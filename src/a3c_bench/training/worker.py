@@ -1,0 +1,274 @@
+"""The worker: one process that hosts some of the actors and runs the algorithm's loop for them."""
+
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.util import get_temp_dir
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from a3c_bench import numerics
+from a3c_bench.algorithms.actor import EpisodicActor, Map, NStepActor, Statistics, actor_maker
+from a3c_bench.config import AlgorithmName, Config, NStep
+from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.learning.rollout import FINISHED
+from a3c_bench.training.crew import Crew
+from a3c_bench.training.exchange.memory import Bell, SharedTables
+from a3c_bench.training.turns import LearningRate, Schedule, make_schedule
+
+EPISODE = np.dtype([("actor", np.int32), *FINISHED.descr])
+"""A finished training episode (`FINISHED`) and whose it was."""
+
+REPORT_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all workers of one training run are told."""
+
+    config: Config
+    algorithm: AlgorithmName
+    seed: int
+    environment: EnvironmentInfo
+    timed: bool
+    """Measure the environment's share of the time; costs a little on every step."""
+
+    @property
+    def workers(self) -> int:
+        """Workers that have an actor to host."""
+        return min(self.config.workers, self.config.algorithm(self.algorithm).actors)
+
+    @property
+    def learning_rate(self) -> LearningRate:
+        """The learning rate by an actor's rollout: constant, or falling linearly over its rollouts."""
+        settings = self.config.algorithm(self.algorithm)
+        if not isinstance(settings, NStep):
+            return lambda rollout: settings.learning_rate
+        start, end = settings.learning_rate, settings.final_learning_rate
+        return lambda rollout: start + (end - start) * rollout / max(settings.rollouts - 1, 1)
+
+
+@dataclass
+class TimeSplit:
+    """Where a worker's time went, in seconds."""
+
+    ready: float = 0.0
+    """When the first rollout could start (a clock's value)."""
+    environment: float = 0.0
+    collecting: float = 0.0
+    """Acting and the environment together."""
+    learning: float = 0.0
+    submitting: float = 0.0
+    """Handing in gradients and applying them, one's own and others'."""
+    recording: float = 0.0
+    """Keeping the learning curve, and checkpoints."""
+    waiting: float = 0.0
+    """Waiting for a snapshot."""
+    cpu: float = 0.0
+    """CPU seconds of all threads of the process, from its first rollout on."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker tells the main process: the episodes that ended since its last report."""
+
+    episodes: NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A worker's last message."""
+
+    split: TimeSplit
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker's last message when an exception ended it."""
+
+    message: str
+    traceback: str
+
+
+class NonFiniteLossError(Exception):
+    """A loss or a gradient was not finite: training on would only spread it."""
+
+
+@dataclass
+class Reporter:
+    """Collects finished episodes and sends them every now and then, so that no step waits for the main process."""
+
+    channel: Connection
+    episodes: list[NDArray[np.void]] = field(default_factory=list)
+    due: float = field(default_factory=lambda: time.monotonic() + REPORT_SECONDS)
+
+    def add(self, actor: int, finished: NDArray[np.void]) -> None:
+        """Keep the episodes of an actor."""
+        if len(finished):
+            episodes = np.empty(len(finished), EPISODE)
+            episodes["actor"] = actor
+            for name in FINISHED.names or ():
+                episodes[name] = finished[name]
+            self.episodes.append(episodes)
+        if time.monotonic() > self.due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was kept."""
+        if self.episodes:
+            self.channel.send(Report(np.concatenate(self.episodes)))
+            self.episodes = []
+        self.due = time.monotonic() + REPORT_SECONDS
+
+
+class TimedEnvironment:
+    """An environment whose `step` is timed; the seconds of a process are added up, wherever its actors came from."""
+
+    seconds = 0.0
+
+    def __init__(self, environment: Any) -> None:
+        self._environment = environment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._environment, name)
+
+    def __reduce__(self) -> tuple[type["TimedEnvironment"], tuple[Any]]:
+        return TimedEnvironment, (self._environment,)
+
+    def step(self, action: Any) -> Any:
+        """The environment's own `step`."""
+        start = time.perf_counter()
+        result = self._environment.step(action)
+        TimedEnvironment.seconds += time.perf_counter() - start
+        return result
+
+
+def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
+    """The process's entry: run the loop and report how it ended."""
+    # Ctrl-C reaches the whole process group: only the main process answers it, by stopping the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    watch = _die_with_parent()
+    try:
+        _work(job, worker, tables, bells, channel)
+    except Exception as error:
+        try:
+            channel.send(Failed(str(error) or type(error).__name__, traceback.format_exc()))
+        except OSError:  # nobody is there to read it: the watch has something to tidy up, and then ends this process
+            watch.join()
+        raise SystemExit(1) from None
+
+
+def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
+    # It inherits the variables, but came to numpy by itself: a worker that was not pinned would spoil the model.
+    numerics.verify(job.config.numerics)
+    split, reporter = TimeSplit(), Reporter(channel)
+    schedule = make_schedule(job.config.schedule, tables, job.learning_rate, bells, worker)
+    with _Threads(job.config) as in_order:
+        make = actor_maker(job.config, job.algorithm, job.environment, job.seed, in_order)
+        crew = Crew(
+            worker, tables, bells, lambda index: _timed(job, make(index, tables.snapshots[index])), reporter.flush
+        )
+        split.ready, cpu_start = time.perf_counter(), time.process_time()
+        run_actors(crew, tables, schedule, reporter, split)
+        split.cpu = time.process_time() - cpu_start
+    split.environment = TimedEnvironment.seconds
+    reporter.flush()
+    channel.send(Done(split, _peak_memory()))
+
+
+def run_actors(crew: Crew, tables: SharedTables, schedule: Schedule, reporter: Reporter, split: TimeSplit) -> None:
+    """The algorithm: every actor in turn collects a rollout on its snapshot, learns from it, and submits."""
+    clock = time.perf_counter
+    start = clock()
+    while (chosen := crew.next()) is not None:
+        index, actor = chosen
+        rollout_number = int(tables.submitted[index])
+        ready = clock()
+        rollout = actor.collect()
+        collected = clock()
+        statistics = actor.learn(rollout, tables.gradients[index])  # type: ignore[arg-type]
+        require_finite(statistics, index, rollout_number, tables)
+        learned = clock()
+        schedule.submit(index, rollout_number, statistics)
+        submitted = clock()
+        actor.record()
+        reporter.add(index, actor.finished_episodes())
+        if tables.keep_after[0] == rollout_number:
+            crew.keep(index)
+        recorded = clock()
+        split.waiting += ready - start
+        split.collecting += collected - ready
+        split.learning += learned - collected
+        split.submitting += submitted - learned
+        split.recording += recorded - submitted
+        start = recorded
+    for index, actor in crew.present():
+        reporter.add(index, actor.finished_episodes(everything=True))
+
+
+def require_finite(statistics: Statistics, actor: int, rollout: int, tables: SharedTables) -> None:
+    """Raise `NonFiniteLossError` unless everything recorded of an update is finite."""
+    if not math.isfinite(sum(statistics.losses) + statistics.gradient_norm):
+        turn = int(tables.turn[0])
+        env_steps = int(np.sum(tables.turns["env_steps"][:turn]))
+        raise NonFiniteLossError(
+            f"the loss of actor {actor} is not finite in its rollout {rollout}, {env_steps:,} env steps into training: "
+            f"{statistics.losses}, gradient norm {statistics.gradient_norm}; a smaller learning rate may help"
+        )
+
+
+def _timed(job: Job, actor: NStepActor | EpisodicActor) -> NStepActor | EpisodicActor:
+    if job.timed:
+        actor.collector.environment = TimedEnvironment(actor.collector.environment)  # type: ignore[assignment]
+    return actor
+
+
+class _Threads:
+    """The `threads` of a worker: our own over fixed blocks under `portable`, the math library's under `native`."""
+
+    def __init__(self, config: Config) -> None:
+        own = config.threads > 1 and config.numerics == "portable"
+        self._executor = ThreadPoolExecutor(config.threads) if own else None
+        self._limits = threadpool_limits(1 if config.numerics == "portable" else config.threads)
+
+    def __enter__(self) -> Map:
+        return self._executor.map if self._executor else map
+
+    def __exit__(self, *ended: object) -> None:
+        if self._executor:
+            self._executor.shutdown()
+
+
+def _peak_memory() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _die_with_parent() -> threading.Thread:
+    """End this process as soon as the main process is gone, whatever it is doing."""
+    parent = parent_process()
+    assert parent is not None, "a worker is started by the pool"
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        # The fork server's socket, which is the same folder for all: the main process cannot remove it any more.
+        shutil.rmtree(get_temp_dir(), ignore_errors=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    thread = threading.Thread(target=watch, name="parent watch", daemon=True)
+    thread.start()
+    return thread

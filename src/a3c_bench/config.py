@@ -2,44 +2,49 @@
 
 import reprlib
 import warnings
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 
+from a3c_bench.algorithms.base import Settings
+from a3c_bench.algorithms.registry import kinds, settings_class
+from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.errors import BadInputError
+from a3c_bench.sections import Section
 
 PARAMS_FILE = Path("params.yaml")
 
-AlgorithmName = Literal["nstep", "episodic"]
 ScheduleName = Literal["ordered", "hogwild"]
 Numerics = Literal["portable", "native"]
-AdamStatistics = Literal["shared", "own"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Weight = Annotated[float, Field(ge=0.0)]
+# It is part of file names, of a stage's name, and of a command.
+SectionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 # One file descriptor per worker is handed to every worker, and a process can be handed 256.
 Workers = Annotated[int, Field(ge=1, le=128)]
-Actors = Annotated[int, Field(ge=1, le=1024)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
-Width = Annotated[int, Field(ge=1, le=4096)]
 # One row of statistics is kept for every turn, in shared memory.
 MOST_TURNS = 5_000_000
-MOST_ROLLOUT_ROWS = 2**22
 
+# What pydantic says of Python's types, in the words of YAML.
+WORDS = {
+    "tuple_type": "a list",
+    "model_type": "a section of keys and values",
+    "dict_type": "a section of keys and values",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+}
 
 Value = TypeVar("Value")
+SectionType = TypeVar("SectionType", bound=Section)
 
 
 def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -48,88 +53,39 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
     return values
 
 
-class _Section(BaseModel):
-    # strict: a string, or a number with a fraction, is not quietly turned into an integer.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
 # YAML knows lists only, which a strict tuple would refuse.
 _Grid = Annotated[tuple[Value, ...], Field(min_length=1, strict=False), AfterValidator(_distinct)]
 
 
-class NStep(_Section):
-    """A3C with n-step rollouts, GAE and vectorised environments."""
-
-    actors: Actors
-    envs: Annotated[int, Field(ge=1, le=65536)]
-    rollout_steps: Annotated[int, Field(ge=1, le=65536)]
-    total_steps: PositiveInt
-    learning_rate: PositiveFloat
-    final_learning_rate: Weight
-    gamma: Fraction
-    gae_lambda: Fraction
-    value_weight: Weight
-    entropy_weight: Weight
-    max_gradient_norm: PositiveFloat
-    normalize_advantages: bool
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8, strict=False)]
-    adam_statistics: AdamStatistics
-
-    @property
-    def rollouts(self) -> int:
-        """Rollouts of every actor: as many as the step budget needs, rounded up."""
-        return -(-self.total_steps // (self.actors * self.envs * self.rollout_steps))
-
-
-class Episodic(_Section):
-    """The textbook loop: one update after every finished episode of a single environment."""
-
-    actors: Actors
-    episodes: PositiveInt
-    learning_rate: PositiveFloat
-    gamma: Fraction
-    critic_weight: Weight
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8, strict=False)]
-    critic_hidden: Width
-    reward: Literal["textbook", "env"]
-    adam_statistics: AdamStatistics
-
-    @property
-    def rollouts(self) -> int:
-        """Rollouts of every actor: each is one episode."""
-        return self.episodes
-
-
-class Checkpoint(_Section):
+class Checkpoint(Section):
     """How an interrupted training is saved."""
 
     seconds: PositiveFloat
 
 
-class Evaluate(_Section):
+class Evaluate(Section):
     """How the trained policies are evaluated."""
 
     episodes: Annotated[int, Field(ge=1, le=100_000)]
 
 
-class Profile(_Section):
+class Profile(Section):
     """The grid of the throughput profile."""
 
     workers: _Grid[Workers]
     threads: _Grid[Threads]
     schedules: _Grid[ScheduleName]
     repeats: Annotated[int, Field(ge=1, le=1000)]
-    nstep_steps: PositiveInt
-    episodic_episodes: PositiveInt
+    turns: PositiveInt
     textbook_episodes: PositiveInt
     textbook_processes: _Grid[Workers]
 
 
-class Config(_Section):
+class Config(Section):
     """Everything that `params.yaml` says."""
 
     env: Annotated[str, Field(min_length=1)]
-    algorithms: _Grid[AlgorithmName]
+    algorithms: _Grid[SectionName]
     seeds: _Grid[Seed]
     schedule: ScheduleName
     workers: Workers
@@ -137,30 +93,35 @@ class Config(_Section):
     numerics: Numerics
     max_restarts: Annotated[int, Field(ge=0, le=1000)]
     checkpoint: Checkpoint
-    nstep: NStep
-    episodic: Episodic
     evaluate: Evaluate
     profile: Profile
+    sections: Annotated[dict[str, Settings], Field(exclude=True)]
+    """The algorithms' sections, by name: those that are not listed in `algorithms` too."""
 
-    @model_validator(mode="after")
-    def _learning_rate_falls(self) -> Self:
-        if self.nstep.final_learning_rate > self.nstep.learning_rate:
-            raise ValueError("nstep.final_learning_rate must not exceed nstep.learning_rate")
-        return self
+    def algorithm(self, name: str) -> Settings:
+        """The section `name`."""
+        return self.sections[name]
 
-    @model_validator(mode="after")
-    def _fits_in_memory(self) -> Self:
-        for name in ("nstep", "episodic"):
-            turns = self.algorithm(name).actors * self.algorithm(name).rollouts
-            if turns > MOST_TURNS:
-                raise ValueError(f"{name}: {turns} turns in all are too many; at most {MOST_TURNS} are allowed")
-        if self.nstep.envs * self.nstep.rollout_steps > MOST_ROLLOUT_ROWS:
-            raise ValueError(f"nstep.envs × nstep.rollout_steps must not exceed {MOST_ROLLOUT_ROWS}")
-        return self
+    def with_algorithm(self, name: str, settings: Settings) -> "Config":
+        """The same with other settings in the section `name`."""
+        return self.model_copy(update={"sections": {**self.sections, name: settings}})
 
-    def algorithm(self, name: AlgorithmName) -> NStep | Episodic:
-        """The section of the algorithm `name`."""
-        return self.nstep if name == "nstep" else self.episodic
+    def with_budget(self, rollouts: int) -> "Config":
+        """The same with so many rollouts of every actor of every algorithm."""
+        sections = {name: settings.with_budget(rollouts) for name, settings in self.sections.items()}
+        return self.model_copy(update={"sections": sections})
+
+    def params(self) -> dict[str, Any]:
+        """What params.yaml says, as plain values: `parse_config` makes this config of it again."""
+        sections = {name: settings.model_dump(mode="json") for name, settings in self.sections.items()}
+        return {**self.model_dump(mode="json"), **sections}
+
+    def require_sense(self, environment: EnvironmentInfo) -> None:
+        """Raise `BadInputError` where an algorithm's settings mean nothing on the environment."""
+        for name in self.algorithms:
+            objection = self.algorithm(name).objection(environment)
+            if objection:
+                raise BadInputError(f"{name}.{objection}")
 
 
 def load_config(path: Path = PARAMS_FILE) -> Config:
@@ -186,25 +147,89 @@ def read_yaml(path: Path) -> object:
 
 
 def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:
-    """Validate parsed YAML; raises `BadInputError` that names the first wrong key of `path`."""
+    """Validate parsed YAML; raises `BadInputError` that names a wrong key of `path`: a misspelt one first."""
+    if not isinstance(content, Mapping):
+        raise BadInputError(f"{path}: {_shorten(content)} is not allowed: keys and their values")
+    params = {str(key): value for key, value in content.items()}
+    names = [key for key in params if _is_section(key, params)]
+    faults: list[Fault] = []
+    core = _validated(
+        Config, {key: value for key, value in params.items() if key not in names} | {"sections": {}}, faults
+    )
+    sections = {name: _settings(name, params[name], faults) for name in names}
+    for name in core.algorithms if core else ():
+        if name not in names:
+            allowed = ", ".join(names) or "none yet"
+            faults.append(Fault(f"algorithms: {_shorten(name)} has no section of its own; there are: {allowed}"))
+    if faults or core is None:
+        raise BadInputError(f"{path}: {_first(faults)}")
+    return core.model_copy(update={"sections": sections})
+
+
+class Fault(NamedTuple):
+    """What is wrong with one key."""
+
+    text: str
+    misspelt: bool = False
+
+
+def _first(faults: Sequence[Fault]) -> str:
+    """A misspelt key before the one that is missing for it."""
+    first = next((fault for fault in faults if fault.misspelt), faults[0])
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{first.text}{more}"
+
+
+def _is_section(key: str, params: Mapping[str, Any]) -> bool:
+    """Whether it is the section of an algorithm: it says its kind, or is listed as one."""
+    value, listed = params[key], params.get("algorithms")
+    if key in Config.model_fields or not isinstance(value, Mapping):
+        return False
+    return "kind" in value or (isinstance(listed, list) and key in listed)
+
+
+def _settings(name: str, content: Mapping[str, Any], faults: list[Fault]) -> Settings | None:
+    """The section `name`, by its kind; None if something is wrong with it, which goes to `faults`."""
+    kind = content.get("kind")
+    if not isinstance(kind, str):
+        faults.append(Fault(f"{name}.kind: missing; it names the algorithm, for example {next(iter(kinds()))}"))
+        return None
     try:
-        return Config.model_validate(content)
+        found = settings_class(kind)
+    except ValueError as error:
+        faults.append(Fault(f"{name}.kind: {_shorten(kind)} is unknown; {error}"))
+        return None
+    settings = _validated(found, dict(content), faults, f"{name}.")
+    if settings and settings.turns > MOST_TURNS:
+        text = f"{name}: {settings.turns} turns in all are too many; at most {MOST_TURNS} are allowed"
+        faults.append(Fault(text))
+    return settings
+
+
+def _validated(
+    model: type[SectionType], content: Mapping[str, Any], faults: list[Fault], prefix: str = ""
+) -> SectionType | None:
+    """The content as a `model`; None if something is wrong, which goes to `faults`."""
+    try:
+        return model.model_validate(content)
     except ValidationError as error:
-        raise BadInputError(f"{path}: {_describe(error)}") from None
+        faults += [_fault(details, model, prefix) for details in error.errors(include_url=False)]
+        return None
 
 
-def _describe(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "missing":
-        return f"{key}: missing; every key is required{more}"
-    if first["type"] == "extra_forbidden":
-        allowed = ", ".join(_siblings(first["loc"]))
-        return f"{key}: unknown key (value {_shorten(first['input'])}); allowed: {allowed}{more}"
-    if not key:
-        return f"{first['msg'].removeprefix('Value error, ')}{more}"
-    return f"{key}: {_shorten(first['input'])} is not allowed: {first['msg'].removeprefix('Value error, ')}{more}"
+def _fault(details: ErrorDetails, model: type[BaseModel], prefix: str) -> Fault:
+    key = prefix + ".".join(str(part) for part in details["loc"])
+    if details["type"] == "missing":
+        return Fault(f"{key}: missing; every key is required")
+    if details["type"] == "extra_forbidden":
+        allowed = _siblings(model, details["loc"])
+        close = get_close_matches(str(details["loc"][-1]), allowed, 1)
+        meant = f"; {close[0]} is meant?" if close else f"; allowed: {', '.join(allowed)}"
+        return Fault(f"{key}: unknown key (value {_shorten(details['input'])}){meant}", misspelt=True)
+    reason = WORDS.get(details["type"]) or details["msg"].removeprefix("Value error, ")
+    if not details["loc"]:
+        return Fault(f"{prefix.rstrip('.')}: {reason}" if prefix else reason)
+    return Fault(f"{key}: {_shorten(details['input'])} is not allowed: {reason}")
 
 
 def _shorten(value: Any, limit: int = 60) -> str:
@@ -216,10 +241,11 @@ def _shorten(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    section: type[BaseModel] = Config
+def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are allowed where `location` is."""
+    section = model
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
         assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
         section = annotation
-    return list(section.model_fields)
+    return [name for name, field in section.model_fields.items() if not field.exclude]

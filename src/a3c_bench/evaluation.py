@@ -8,16 +8,11 @@ import numpy as np
 from gymnasium import Env
 from numpy.random import Generator
 
-from a3c_bench.algorithms.actor import make_layout
+from a3c_bench.algorithms.base import Policy
 from a3c_bench.arrays import Doubles, Floats, Integers
-from a3c_bench.config import Episodic, NStep
-from a3c_bench.distributions.categorical import greedy, gumbel_noise, sample
-from a3c_bench.environments.make import EnvironmentInfo, as_float32, make_vector
-from a3c_bench.networks.dense import EpisodicNetwork, NStepNetwork
+from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.environments.spaces import as_float32
 from a3c_bench.seeding import Role, environment_seed, stream
-
-Logits = Callable[[Floats], Floats]
-"""A policy: observations (rows, size) to unnormalised log-probabilities (rows, actions)."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +23,12 @@ class Episodes:
     lengths: Integers
 
 
-def policy(settings: NStep | Episodic, environment: EnvironmentInfo, parameters: Floats) -> Logits:
-    """The policy of a trained model, by its flat parameters (size,)."""
-    layout = make_layout(settings, environment)
-    if isinstance(settings, NStep):
-        return NStepNetwork(layout, parameters).logits
-    return EpisodicNetwork(layout, parameters).logits
-
-
 def _ignore(ended: int, mean_return: float) -> None:
     pass
 
 
 def evaluate(
-    logits: Logits,
+    policy: Policy,
     environment: EnvironmentInfo,
     episodes: int,
     seed: int,
@@ -53,13 +40,13 @@ def evaluate(
     Greedy and sampled evaluations of a seed start from the same states; training never sees them. `watcher` is told how
     many have ended, and the mean return so far, after every step.
     """
-    environments = make_vector(environment.name, episodes)
+    environments = environment.make_vector(episodes)
     noise = stream(seed, Role.EVALUATE_ACTION) if sampled else None
     observations, _ = environments.reset(seed=evaluation_start(seed))
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
     running = np.ones(episodes, np.bool_)
     while running.any():
-        actions = _act(logits(as_float32(observations)), noise)
+        actions = _act(policy, as_float32(observations), noise)
         observations, rewards, terminated, truncated, _ = environments.step(actions)
         returns += rewards * running
         lengths += running
@@ -69,8 +56,11 @@ def evaluate(
     return Episodes(returns, lengths)
 
 
-def _act(logits: Floats, noise: Generator | None) -> Integers:
-    return greedy(logits) if noise is None else sample(logits, gumbel_noise(noise, logits.shape))
+def _act(policy: Policy, observations: Floats, noise: Generator | None) -> Any:
+    outputs, distribution = policy.outputs(observations), policy.distribution
+    if noise is None:
+        return distribution.mode(outputs)
+    return distribution.sample(outputs, distribution.noise(noise, (len(outputs),)))
 
 
 def evaluation_start(seed: int) -> int:
@@ -78,7 +68,7 @@ def evaluation_start(seed: int) -> int:
     return environment_seed(seed, Role.EVALUATE_ENVIRONMENT)
 
 
-def play(logits: Logits, environment: Env[Any, Any], start: int) -> Iterator[float]:
+def play(policy: Policy, environment: Env[Any, Any], start: int) -> Iterator[float]:
     """Play one greedy episode of a single environment that is seeded with `start`.
 
     Gives the return so far, first before any step and then after each, so that a picture can be taken in between.
@@ -87,7 +77,7 @@ def play(logits: Logits, environment: Env[Any, Any], start: int) -> Iterator[flo
     total, over = 0.0, False
     yield total
     while not over:
-        (action,) = greedy(logits(as_float32(observation)[None]))
-        observation, reward, terminated, truncated, _ = environment.step(int(action))
+        (action,) = _act(policy, as_float32(observation)[None], None)
+        observation, reward, terminated, truncated, _ = environment.step(action)
         total, over = total + float(reward), bool(terminated or truncated)
         yield total

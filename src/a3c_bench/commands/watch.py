@@ -3,21 +3,21 @@
 import gymnasium
 import pygame
 
-from a3c_bench.config import AlgorithmName, Config
-from a3c_bench.environments.make import describe, make_single
+from a3c_bench.config import Config
+from a3c_bench.environments.make import describe, make_shown
 from a3c_bench.errors import BadInputError
 from a3c_bench.evaluation import evaluation_start, play
 from a3c_bench.results.files import Moment, film_path
 from a3c_bench.results.models import load_policy
 
 
-def run(config: Config, algorithm: AlgorithmName, seed: int, moment: Moment, episodes: int) -> None:
+def run(config: Config, algorithm: str, seed: int, moment: Moment, episodes: int) -> None:
     """Play greedy episodes, the first from the evaluation's start; raises `BadInputError` without a screen."""
-    logits = load_policy(config, algorithm, seed, describe(config.env), moment)
+    policy = load_policy(config, algorithm, seed, describe(config.env), moment)
     try:
-        environment = make_single(config.env, "human")
+        environment = make_shown(config.env, "human")
         for episode in range(episodes):
-            *_, total = play(logits, environment, evaluation_start(seed) + episode)
+            *_, total = play(policy, environment, evaluation_start(seed) + episode)
             print(f"{algorithm} seed {seed}, {moment}: episode {episode + 1}, return {total:g}", flush=True)
         environment.close()
     except (gymnasium.error.Error, pygame.error) as error:

@@ -1,31 +1,84 @@
-"""Gymnasium environments, as the agent needs them."""
+"""Gymnasium environments, as training and evaluation need them."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gymnasium
-import numpy as np
-from gymnasium.spaces import Box, Discrete
-from gymnasium.utils import EzPickle
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 
+from a3c_bench.environments.packing import TRIED_COUNT, Packing, Replayed, Together, keeps_state, make_plain
+from a3c_bench.environments.spaces import ActionSpec, ObservationSpec
 from a3c_bench.errors import BadInputError
 
 
 @dataclass(frozen=True)
 class EnvironmentInfo:
-    """What the agent has to know about an environment."""
+    """An environment: what has to be known of it, and how it is made."""
 
     name: str
-    observation_size: int
-    action_count: int
+    observation: ObservationSpec
+    action: ActionSpec
     reward_threshold: float | None
+    has_vector: bool = False
+    """There is a vector version of its own."""
+    packing: Packing | None = None
+    """None: not tried yet."""
+    timed: bool = False
+    """Measure the time of its steps; costs a little on each."""
+
+    def make_single(self) -> gymnasium.Env[Any, Any]:
+        """One environment, which can be packed if any of this name can."""
+        environment = Replayed(self.name) if self.packing == "replayed" else make_plain(self.name)
+        return TimedEnvironment(environment) if self.timed else environment  # type: ignore[return-value]
+
+    def make_vector(self, count: int) -> VectorEnv[Any, Any, Any]:
+        """`count` environments stepped together: the environment's own vector version where it has one."""
+        if self.has_vector:
+            environment = gymnasium.make_vec(self.name, num_envs=count, vectorization_mode="vector_entry_point")
+        else:
+            one = replace(self, timed=False)
+            environment = Together([one.make_single() for _ in range(count)])
+        return TimedEnvironment(environment) if self.timed else environment  # type: ignore[return-value]
+
+    def with_packing(self) -> "EnvironmentInfo":
+        """The same, and how it is packed: that is tried, which takes some milliseconds."""
+
+        def keeps(packing: Packing) -> bool:
+            tried = replace(self, packing=packing, timed=False)
+            return keeps_state(tried.make_single) and keeps_state(partial(tried.make_vector, TRIED_COUNT))
+
+        ways: tuple[Packing, ...] = ("pickled", "replayed")
+        return replace(self, packing=next((way for way in ways if keeps(way)), "pinned"))
+
+
+class TimedEnvironment:
+    """An environment whose `step` is timed; the seconds of a process are added up, wherever its actors came from."""
+
+    seconds = 0.0
+
+    def __init__(self, environment: Any) -> None:
+        self._environment = environment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._environment, name)
+
+    def __reduce__(self) -> tuple[type["TimedEnvironment"], tuple[Any]]:
+        return TimedEnvironment, (self._environment,)
+
+    def step(self, action: Any) -> Any:
+        """The environment's own `step`."""
+        start = time.perf_counter()
+        result = self._environment.step(action)
+        TimedEnvironment.seconds += time.perf_counter() - start
+        return result
 
 
 def describe(name: str) -> EnvironmentInfo:
-    """The sizes of environment `name`; raises `BadInputError` if it is unknown or its spaces are not supported."""
+    """What has to be known of environment `name`; raises `BadInputError` if it is unknown or not supported."""
     try:
-        environment = gymnasium.make(name, disable_env_checker=True)
+        environment = make_plain(name)
     except (gymnasium.error.Error, ImportError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise BadInputError(f"env: {name!r} cannot be made ({reason}); allowed: an installed Gymnasium id") from None
@@ -33,45 +86,32 @@ def describe(name: str) -> EnvironmentInfo:
         info = _describe(name, environment)
     finally:
         environment.close()
-    make_vector(name, 1).close()
+    _require_next_step_reset(info)
     return info
 
 
 def _describe(name: str, environment: gymnasium.Env[Any, Any]) -> EnvironmentInfo:
-    observation, action = environment.observation_space, environment.action_space
-    if not isinstance(observation, Box) or len(observation.shape) != 1:
-        raise BadInputError(f"env: {name!r} has the observation space {observation}; allowed: a flat Box")
-    if not isinstance(action, Discrete) or action.start != 0:
-        raise BadInputError(f"env: {name!r} has the action space {action}; allowed: Discrete, counted from 0")
+    try:
+        observation, action = ObservationSpec.of(environment.observation_space), ActionSpec.of(environment.action_space)
+    except ValueError as error:
+        raise BadInputError(f"env: {name!r} has {error}") from None
     spec = environment.spec
     if spec is None or spec.max_episode_steps is None:
         raise BadInputError(f"env: {name!r} has no time limit, so an episode may never end; allowed: one that has")
-    return EnvironmentInfo(name, observation.shape[0], int(action.n), spec.reward_threshold)
+    return EnvironmentInfo(name, observation, action, spec.reward_threshold, spec.vector_entry_point is not None)
 
 
-def make_vector(name: str, count: int) -> VectorEnv[Any, Any, Any]:
-    """`count` environments stepped together: the environment's own vector version where it has one."""
-    environment = gymnasium.make_vec(name, num_envs=count, vectorization_mode=None)
+def _require_next_step_reset(info: EnvironmentInfo) -> None:
+    environment = info.make_vector(1)
     mode = environment.metadata.get("autoreset_mode")
-    if mode is not gymnasium.vector.AutoresetMode.NEXT_STEP:
+    environment.close()
+    if mode is not AutoresetMode.NEXT_STEP:
         raise BadInputError(
-            f"env: {name!r} resets by {mode}; allowed: a vector environment that resets on the next step"
+            f"env: {info.name!r} resets by {mode}; allowed: a vector environment that resets on the next step"
         )
-    return environment
 
 
-def make_single(name: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-    """One environment, with its time limit; `render_mode`: Gymnasium's word for how it is shown, if at all."""
+def make_shown(name: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    """One environment to look at; `render_mode`: Gymnasium's word for how it is shown, if at all."""
     # Not every environment knows the word: it is said where it is needed only.
-    shown: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
-    return gymnasium.make(name, disable_env_checker=True, **shown)
-
-
-def as_float32(observation: object) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """An observation as the network takes it: a copy, since an environment may use its own array again."""
-    return np.array(observation, dtype=np.float32)
-
-
-def pickling_keeps_state(environment: Any) -> bool:
-    """False for an environment that pickles how it was made, not where it is (Gymnasium's `EzPickle`)."""
-    return not isinstance(environment.unwrapped, EzPickle)
+    return make_plain(name) if render_mode is None else make_plain(name, render_mode=render_mode)

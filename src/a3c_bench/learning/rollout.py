@@ -1,7 +1,7 @@
-"""Collecting experience: the block of (time, env) steps between two updates of an actor."""
+"""Collecting experience: the block of (time, env) steps between two updates of an actor, or one whole episode."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import gymnasium
 import numpy as np
@@ -9,29 +9,60 @@ from gymnasium.vector import VectorEnv
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from a3c_bench.arrays import Flags, Floats, Integers
-from a3c_bench.distributions.categorical import gumbel_noise, sample
-from a3c_bench.environments.make import as_float32
-from a3c_bench.networks.dense import EpisodicNetwork, NStepNetwork
+from a3c_bench.arrays import Flags, Floats
+from a3c_bench.distributions.base import Distribution
+from a3c_bench.environments.spaces import as_float32
+from a3c_bench.learning.episodes import FINISHED, NONE_FINISHED, EpisodeLog
+from a3c_bench.networks.base import Network, Trace
 
-FINISHED = np.dtype([("rollout", np.int32), ("offset", np.int32), ("length", np.int32), ("return", np.float64)])
-"""A finished training episode: the number of its actor's rollout, the env steps of that up to the episode's end, its
-length, and its return."""
-NONE_FINISHED = np.empty(0, FINISHED)
-KEPT_ROWS = 8192
 KEPT_EPISODES = 32
-"""How much an actor keeps before it tells of the episodes that ended."""
-
+"""How many episodes are kept before an actor tells of them."""
 NOISE_ROWS = 512
 
+Rollout_co = TypeVar("Rollout_co", covariant=True)
 
-class RolloutRow(NamedTuple):
-    """One time step of a rollout: views on its buffers, as acting reads and fills them."""
+
+class Collector(Protocol[Rollout_co]):
+    """Steps an actor's environments, and keeps what the learning curve needs."""
+
+    @property
+    def environment(self) -> Any:
+        """What it steps."""
+        ...
+
+    def collect(self, network: Network) -> Rollout_co:
+        """Act with `network` until a rollout is complete."""
+        ...
+
+    def record(self) -> None:
+        """Keep what the learning curve needs of the rollout collected last."""
+        ...
+
+    @property
+    def rollouts_told(self) -> int:
+        """The rollouts whose episodes it has told of."""
+        ...
+
+    def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
+        """The episodes (`FINISHED`) that ended since it last told: every so many rollouts, or now if `everything`."""
+        ...
+
+    def state(self) -> tuple[Any, ...]:
+        """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
+        ...
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Go on from another collector's `state`."""
+        ...
+
+
+class Row(NamedTuple):
+    """One time step of a block: views on its buffers, as acting reads and fills them."""
 
     observations: Floats
-    activations: list[Floats]
-    logits: Floats
-    actions: Integers
+    trace: Trace
+    outputs: Floats
+    actions: Any
     rewards: Floats
     terminated: Flags
     truncated: Flags
@@ -39,16 +70,16 @@ class RolloutRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class NStepRollout:
-    """What an actor of `nstep` saw: `steps` rows of `envs` environments, in buffers that it uses again."""
+class Block:
+    """A rollout of `steps` rows of `envs` environments, in buffers that are used again."""
 
     observations: Floats
     """(steps + 1, envs, size): the last row is for bootstrapping."""
-    activations: list[Floats]
-    """Of every hidden layer, (steps + 1, envs, units): acting has computed them, learning uses them."""
-    logits: Floats
-    """(steps, envs, actions)."""
-    actions: Integers
+    trace: Trace
+    """Of the network's forward pass, (steps + 1, envs, …): acting has computed it, learning uses it."""
+    outputs: Floats
+    """The policy's, (steps, envs, outputs)."""
+    actions: Any
     rewards: Floats
     terminated: Flags
     truncated: Flags
@@ -65,31 +96,36 @@ class NStepRollout:
         """(steps, envs): True where an episode ended."""
         return np.logical_or(self.terminated, self.truncated)
 
-    def rows(self) -> list[RolloutRow]:
+    @property
+    def flat_trace(self) -> Trace:
+        """The trace by rows ((steps + 1) · envs, …)."""
+        return [flat_rows(array) for array in self.trace]
+
+    def rows(self) -> list[Row]:
         """Its time steps."""
         return [
-            RolloutRow(
+            Row(
                 self.observations[step],
-                [layer[step] for layer in self.activations],
-                self.logits[step],
+                [array[step] for array in self.trace],
+                self.outputs[step],
                 self.actions[step],
                 self.rewards[step],
                 self.terminated[step],
                 self.truncated[step],
                 self.observations[step + 1],
             )
-            for step in range(len(self.actions))
+            for step in range(len(self.rewards))
         ]
 
     @classmethod
-    def allocate(cls, steps: int, envs: int, size: int, units: list[int], actions: int) -> "NStepRollout":
-        """Buffers for a rollout of this shape."""
+    def allocate(cls, steps: int, envs: int, size: int, network: Network, distribution: Distribution) -> "Block":
+        """Buffers for a rollout of this shape, of observations of `size` numbers."""
         block = (steps, envs)
         return cls(
             observations=np.zeros((steps + 1, envs, size), np.float32),
-            activations=[np.zeros((steps + 1, envs, count), np.float32) for count in units],
-            logits=np.zeros((*block, actions), np.float32),
-            actions=np.zeros(block, np.int64),
+            trace=network.trace((steps + 1, envs)),
+            outputs=np.zeros((*block, distribution.size), np.float32),
+            actions=distribution.zeros(block),
             rewards=np.zeros(block, np.float32),
             terminated=np.zeros(block, np.bool_),
             truncated=np.zeros(block, np.bool_),
@@ -97,46 +133,55 @@ class NStepRollout:
         )
 
 
-class NStepCollector:
-    """Steps a vector environment; its episodes go on from rollout to rollout. `rollout` may be others' too."""
+def flat_rows(array: Floats) -> Floats:
+    """(steps, envs, …) to (rows, …)."""
+    return array.reshape(-1, *array.shape[2:])
+
+
+class BlockCollector:
+    """Steps a vector environment; its episodes go on from rollout to rollout. `block` may be others' too."""
 
     def __init__(
-        self, environment: VectorEnv[Any, Any, Any], seed: int, actions: Generator, rollout: NStepRollout
+        self,
+        environment: VectorEnv[Any, Any, Any],
+        seed: int,
+        actions: Generator,
+        distribution: Distribution,
+        block: Block,
     ) -> None:
         self.environment = environment
-        self._actions = actions
-        self._rollout = rollout
+        self._actions, self._distribution = actions, distribution
+        self._block = block
         # Made once: taking views anew in every step costs a tenth of acting.
-        self._rows = rollout.rows()
-        self._last_activations = [layer[-1] for layer in rollout.activations]
+        self._rows = block.rows()
+        self._last_trace = [array[-1] for array in block.trace]
         observations, _ = environment.reset(seed=seed)
         self._observations = as_float32(observations)
         self._over = np.zeros(environment.num_envs, np.bool_)
-        self._episodes = EpisodeLog(rollout)
+        self._episodes = EpisodeLog(*block.rewards.shape)
 
-    def collect(self, network: NStepNetwork) -> NStepRollout:
-        """Act with `network` until every row of the rollout is filled."""
-        rollout = self._rollout
-        rollout.observations[0] = self._observations
-        noise = gumbel_noise(self._actions, rollout.logits.shape)
+    def collect(self, network: Network) -> Block:
+        """Act with `network` until every row of the block is filled."""
+        block = self._block
+        block.observations[0] = self._observations
+        noise = self._distribution.noise(self._actions, block.rewards.shape)
         for row, draws in zip(self._rows, noise, strict=True):
-            features = network.features(row.observations, row.activations)
-            logits = network.actor.forward(features, out=row.logits)
-            actions = sample(logits, draws, out=row.actions)
+            outputs = network.policy(row.observations, row.trace, row.outputs)
+            actions = self._distribution.sample(outputs, draws, row.actions)
             step = self.environment.step(actions)
             row.next_observations[:], row.rewards[:], row.terminated[:], row.truncated[:], _ = step
-        network.features(rollout.observations[-1], self._last_activations)
+        network.features(block.observations[-1], self._last_trace)
         # Gymnasium's vector environments reset on the step after an episode's end: that step is no experience.
-        over = rollout.over
-        np.logical_not(self._over, out=rollout.counted[0])
-        np.logical_not(over[:-1], out=rollout.counted[1:])
+        over = block.over
+        np.logical_not(self._over, out=block.counted[0])
+        np.logical_not(over[:-1], out=block.counted[1:])
         self._over = over[-1]
-        self._observations[:] = rollout.observations[-1]
-        return rollout
+        self._observations[:] = block.observations[-1]
+        return block
 
     def record(self) -> None:
         """Keep what the learning curve needs of the rollout collected last."""
-        self._episodes.keep(self._rollout)
+        self._episodes.keep(self._block.rewards, self._block.counted, self._block.over)
 
     def state(self) -> tuple[Any, ...]:
         """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
@@ -156,68 +201,12 @@ class NStepCollector:
         return self._episodes.finished() if everything or self._episodes.full else NONE_FINISHED
 
 
-class EpisodeLog:
-    """Finds the episodes that ended, over rollout borders and many rollouts at a time: one by one it would cost a tenth
-    of training."""
-
-    def __init__(self, rollout: NStepRollout) -> None:
-        steps, envs = rollout.actions.shape
-        shape = (max(1, KEPT_ROWS // rollout.actions.size), steps, envs)
-        self._rewards = np.zeros(shape, np.float32)
-        self._counted, self._over = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-        self._returns, self._lengths = np.zeros(envs), np.zeros(envs, np.int64)
-        self.rollouts_told, self._kept = 0, 0
-        """Rollouts whose episodes were told of, and how many after them are kept."""
-
-    @property
-    def full(self) -> bool:
-        """No further rollout can be kept before `finished` was called."""
-        return self._kept == len(self._rewards)
-
-    def keep(self, rollout: NStepRollout) -> None:
-        """Keep what of a rollout concerns its episodes."""
-        self._rewards[self._kept] = rollout.rewards
-        self._counted[self._kept] = rollout.counted
-        np.logical_or(rollout.terminated, rollout.truncated, out=self._over[self._kept])
-        self._kept += 1
-
-    def finished(self) -> NDArray[np.void]:
-        """The episodes (`FINISHED`) that ended in the rollouts kept, in the order of their ends (time, environment)."""
-        if not self._kept:
-            return NONE_FINISHED
-        rollouts, (steps, envs) = slice(self._kept), self._over.shape[1:]
-        counted = self._counted[rollouts].reshape(-1, envs)
-        totals = np.cumsum(self._rewards[rollouts].reshape(-1, envs), axis=0, dtype=np.float64)
-        at_env, at_row = np.nonzero(self._over[rollouts].reshape(-1, envs).T)
-        env_steps = np.cumsum(np.count_nonzero(counted.reshape(-1, steps, envs), axis=2), axis=1).ravel()
-        finished = np.empty(len(at_row), FINISHED)
-        finished["rollout"] = self.rollouts_told + at_row // steps
-        finished["offset"] = env_steps[at_row]
-        finished["length"], self._lengths = _by_episode(self._lengths + np.cumsum(counted, axis=0), at_env, at_row)
-        finished["return"], self._returns = _by_episode(self._returns + totals, at_env, at_row)
-        self.rollouts_told, self._kept = self.rollouts_told + self._kept, 0
-        return finished[np.argsort(at_row, kind="stable")]
-
-
-def _by_episode(
-    totals: NDArray[Any], envs: NDArray[np.intp], steps: NDArray[np.intp]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What of `totals` (steps, envs), which run on over episodes' ends, belongs to each episode that ended at
-    (envs, steps), in the order of envs; and what to every environment's unfinished one."""
-    at_end = totals[steps, envs]
-    finished, unfinished = at_end.copy(), totals[-1].copy()
-    finished[1:] -= at_end[:-1] * (envs[1:] == envs[:-1])
-    # Of several ends of one environment the last stays.
-    unfinished[envs] -= at_end
-    return finished, unfinished
-
-
 @dataclass(frozen=True)
-class EpisodicRollout:
-    """One whole episode: observations (steps, size), actions and rewards (steps,)."""
+class Episode:
+    """A rollout that is one whole episode: observations (steps, size), actions and rewards (steps,)."""
 
     observations: Floats
-    actions: Integers
+    actions: Any
     rewards: Floats
     terminated: bool
     """The episode ended in a terminal state; False: it was cut at the time limit."""
@@ -228,31 +217,33 @@ class EpisodicRollout:
         return len(self.actions)
 
 
-class EpisodicCollector:
+class EpisodeCollector:
     """Plays one episode of a single environment per rollout."""
 
-    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, actions: Generator, action_count: int) -> None:
+    def __init__(
+        self, environment: gymnasium.Env[Any, Any], seed: int, actions: Generator, distribution: Distribution
+    ) -> None:
         self.environment = environment
-        self._actions = actions
+        self._actions, self._distribution = actions, distribution
         self._observation, _ = environment.reset(seed=seed)
-        self._noise = np.empty((0, action_count), np.float32)
-        self._last: EpisodicRollout | None = None
+        self._noise = distribution.noise(actions, (0,))
+        self._last: Episode | None = None
         self._rollouts = 0
         self._finished: list[tuple[int, int, int, float]] = []
 
-    def collect(self, network: EpisodicNetwork) -> EpisodicRollout:
+    def collect(self, network: Network) -> Episode:
         """Act with `network` until the episode ends."""
         observations, actions, rewards = [], [], []
         terminated = truncated = False
         while not (terminated or truncated):
             observation = as_float32(self._observation)
-            action = int(sample(network.logits_of_one(observation), self._next_noise()))
+            action = self._distribution.sample(network.policy_of_one(observation), self._next_noise())
             self._observation, reward, terminated, truncated, _ = self.environment.step(action)
             observations.append(observation)
             actions.append(action)
             rewards.append(float(reward))
         self._observation, _ = self.environment.reset()
-        self._last = EpisodicRollout(
+        self._last = Episode(
             np.concatenate(observations).reshape(len(actions), -1),
             np.array(actions),
             np.array(rewards, np.float32),
@@ -289,7 +280,7 @@ class EpisodicCollector:
 
     def _next_noise(self) -> Floats:
         if not len(self._noise):
-            self._noise = gumbel_noise(self._actions, (NOISE_ROWS, self._noise.shape[1]))
+            self._noise = self._distribution.noise(self._actions, (NOISE_ROWS,))
         row: Floats = self._noise[0]
         self._noise = self._noise[1:]
         return row

@@ -1,4 +1,4 @@
-"""The two networks, as views on one flat float32 vector, with their closed-form backward passes.
+"""Fully connected networks as views on one flat float32 vector, with their backward pass in closed form.
 
 Written out in numpy: at these sizes automatic differentiation costs two to three times the arithmetic itself, and
 OpenBLAS's Haswell kernels keep their bits across CPUs at no cost. The textbook module, in torch, is the oracle that
@@ -6,16 +6,17 @@ the tests hold these gradients against. Weights have torch's shape, (outputs, in
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 
 from a3c_bench.arrays import Floats
+from a3c_bench.networks.base import Layout, Trace
 
-Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 ZERO = np.float32(0)
 SHORTEST = 1e-12
 """Observations shorter than this are not scaled up to length 1, as in torch's `normalize`."""
@@ -34,186 +35,219 @@ class Layer(NamedTuple):
         outputs += self.bias
         return outputs
 
-    def accumulate(self, inputs: Floats, outer: Floats) -> None:
-        """Set this gradient to that of a layer fed `inputs` (rows, inputs) whose outputs' gradient is `outer`."""
-        np.matmul(outer.T, inputs, out=self.weight)
-        np.sum(outer, axis=0, out=self.bias)
+    def take_gradient(self, inputs: Floats, by_outputs: Floats) -> None:
+        """Become the gradient of a layer fed `inputs` (rows, inputs), given that by its outputs (rows, outputs)."""
+        np.matmul(by_outputs.T, inputs, out=self.weight)
+        np.sum(by_outputs, axis=0, out=self.bias)
+
+
+class Activation(NamedTuple):
+    """A function of one number, and how a gradient by its result becomes one by its argument."""
+
+    apply: Callable[..., Any]
+    """(numbers, out)."""
+    carry_back: Callable[[Floats, Floats, Floats | None], None]
+    """(gradient by the results, which it changes; results; room of their shape)."""
+
+
+def _relu(numbers: Floats, out: Floats) -> Floats:
+    return np.maximum(numbers, ZERO, out=out)
+
+
+def _back_through_relu(gradient: Floats, results: Floats, room: Floats | None) -> None:
+    gradient *= results > 0
+
+
+def _back_through_tanh(gradient: Floats, results: Floats, room: Floats | None) -> None:
+    slope = np.square(results, out=room)
+    gradient *= np.subtract(1, slope, out=slope)
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "tanh": Activation(np.tanh, _back_through_tanh),
+    "relu": Activation(_relu, _back_through_relu),
+}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where each layer lies in the flat parameter vector."""
+class Critic:
+    """How values are computed from the shared features."""
 
-    sizes: Mapping[str, tuple[int, int]]
-    """Layer name to (inputs, outputs), in the order of the vector."""
+    hidden: int | None = None
+    """Units of a layer of its own."""
+    detached: bool = False
+    """Its gradient does not flow into the shared layers."""
+    bounded: bool = False
+    """It ends in a tanh: values lie in (−1, 1)."""
 
-    @property
-    def shapes(self) -> Shapes:
-        """Tensor name to shape, in the order of the vector."""
+
+@dataclass(frozen=True)
+class DenseArchitecture:
+    """Shared hidden layers, a linear head for the policy's outputs, and a critic."""
+
+    inputs: int
+    outputs: int
+    hidden: tuple[int, ...]
+    activation: Literal["tanh", "relu"]
+    normalised: bool = False
+    """Observations are scaled to length 1 first."""
+    critic: Critic = Critic()
+    policy_gain: float = 1.0
+    """The policy's first weights are so much smaller or larger than torch's default."""
+
+    @cached_property
+    def sizes(self) -> Mapping[str, tuple[int, int]]:
+        """Layer name to (inputs, outputs), in the order of the vector."""
+        inputs, features = (self.inputs, *self.hidden[:-1]), self.hidden[-1]
+        trunk = {f"hidden.{index}": sizes for index, sizes in enumerate(zip(inputs, self.hidden, strict=True))}
+        sizes = {**trunk, "actor": (features, self.outputs)}
+        if self.critic.hidden is None:
+            return {**sizes, "critic": (features, 1)}
+        return {**sizes, "critic_hidden": (features, self.critic.hidden), "critic": (self.critic.hidden, 1)}
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Of its parameters."""
         shapes: dict[str, tuple[int, ...]] = {}
         for name, (inputs, outputs) in self.sizes.items():
             shapes[f"{name}.weight"] = (outputs, inputs)
             shapes[f"{name}.bias"] = (outputs,)
-        return shapes
-
-    @property
-    def size(self) -> int:
-        """Length of the flat vector."""
-        return sum(inputs * outputs + outputs for inputs, outputs in self.sizes.values())
-
-    def tensors(self, flat: Floats) -> dict[str, Floats]:
-        """Views on the vector `flat` (size,), by tensor name."""
-        return dict(self._views(flat))
+        return Layout(shapes)
 
     def layers(self, flat: Floats) -> dict[str, Layer]:
         """Views on the vector `flat` (size,), by layer name."""
-        tensors = self.tensors(flat)
+        tensors = self.layout.tensors(flat)
         return {name: Layer(tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in self.sizes}
 
-    def _views(self, flat: Floats) -> Iterator[tuple[str, Floats]]:
-        start = 0
-        for name, shape in self.shapes.items():
-            stop = start + int(np.prod(shape))
-            yield name, flat[start:stop].reshape(shape)
-            start = stop
-
-    def initial(self, generator: Generator, gains: Mapping[str, float]) -> Floats:
+    def initial(self, generator: Generator) -> Floats:
         """Fresh parameters (size,): uniform in ±gain/√inputs, torch's default for linear layers where gain is 1."""
-        flat = np.empty(self.size, dtype=np.float32)
+        flat = np.empty(self.layout.size, dtype=np.float32)
         for name, layer in self.layers(flat).items():
-            bound = gains.get(name, 1.0) / np.sqrt(layer.weight.shape[1])
+            gain = self.policy_gain if name == "actor" else 1.0
+            bound = gain / np.sqrt(layer.weight.shape[1])
             for tensor in layer:
                 tensor[...] = generator.uniform(-bound, bound, tensor.shape)
         return flat
 
-
-def _trunk(observation_size: int, hidden: Sequence[int]) -> dict[str, tuple[int, int]]:
-    inputs = (observation_size, *hidden[:-1])
-    return {f"hidden.{index}": sizes for index, sizes in enumerate(zip(inputs, hidden, strict=True))}
-
-
-def nstep_layout(observation_size: int, action_count: int, hidden: Sequence[int]) -> Layout:
-    """Shared hidden layers, and one linear head each for the actor and the critic."""
-    heads = {"actor": (hidden[-1], action_count), "critic": (hidden[-1], 1)}
-    return Layout({**_trunk(observation_size, hidden), **heads})
+    def bind(self, parameters: Floats) -> "DenseNetwork":
+        """The network on `parameters` (size,), which it reads where they are."""
+        return DenseNetwork(self, parameters)
 
 
-def episodic_layout(observation_size: int, action_count: int, hidden: Sequence[int], critic_hidden: int) -> Layout:
-    """The textbook network: shared hidden layers, the actor's head, and the critic's own hidden layer and head."""
-    heads = {
-        "actor": (hidden[-1], action_count),
-        "critic_hidden": (hidden[-1], critic_hidden),
-        "critic": (critic_hidden, 1),
-    }
-    return Layout({**_trunk(observation_size, hidden), **heads})
+class DenseGradient:
+    """Room for the gradient of a loss, and for what is computed on the way to it."""
+
+    def __init__(self, architecture: DenseArchitecture, rows: int | None) -> None:
+        self.flat = np.zeros(architecture.layout.size, np.float32)
+        layers = architecture.layers(self.flat)
+        self.trunk = [layers[name] for name in layers if name.startswith("hidden.")]
+        self.policy, self.critic, self.critic_hidden = layers["actor"], layers["critic"], layers.get("critic_hidden")
+        # Memory that is asked for anew costs more than what is done with it.
+        self.by_features, self.scratch = (
+            [None if rows is None else np.zeros((rows, units), np.float32) for units in architecture.hidden]
+            for _ in range(2)
+        )
 
 
-class NStepNetwork:
-    """Shared tanh layers with a linear actor and a linear critic, on views of a flat vector."""
+class DenseNetwork:
+    """A `DenseArchitecture` on views of a flat vector."""
 
-    def __init__(self, layout: Layout, flat: Floats) -> None:
-        layers = layout.layers(flat)
-        self.hidden = [layer for name, layer in layers.items() if name.startswith("hidden.")]
-        self.actor, self.critic = layers["actor"], layers["critic"]
+    def __init__(self, architecture: DenseArchitecture, parameters: Floats) -> None:
+        self.architecture, layers = architecture, architecture.layers(parameters)
+        self._trunk = [layers[name] for name in layers if name.startswith("hidden.")]
+        self._policy, self._critic, self._critic_hidden = layers["actor"], layers["critic"], layers.get("critic_hidden")
+        self._activation = ACTIVATIONS[architecture.activation]
+        self._activate = self._activation.apply
 
-    def features(self, observations: Floats, out: Sequence[Floats]) -> Floats:
-        """Fill `out`, one array (rows, units) per hidden layer, from `observations`; returns the last."""
-        features = observations
-        for layer, activations in zip(self.hidden, out, strict=True):
-            features = np.tanh(layer.forward(features, activations), out=activations)
+    def trace(self, shape: tuple[int, ...]) -> Trace:
+        """Room for the inputs if they are normalised, the shared layers' activations, and the critic's own."""
+        return [np.zeros((*shape, units), np.float32) for units in self._trace_units()]
+
+    def _trace_units(self) -> Iterator[int]:
+        architecture = self.architecture
+        if architecture.normalised:
+            yield architecture.inputs
+        yield from architecture.hidden
+        if architecture.critic.hidden is not None:
+            yield architecture.critic.hidden
+        if architecture.critic.bounded:
+            yield 1
+
+    def _shared(self, trace: Trace) -> Trace:
+        first = int(self.architecture.normalised)
+        return trace[first : first + len(self._trunk)]
+
+    def features(self, observations: Floats, trace: Trace) -> Floats:
+        """The last shared layer's activations (rows, units)."""
+        features = self._inputs(observations, trace[0]) if self.architecture.normalised else observations
+        for layer, activations in zip(self._trunk, self._shared(trace), strict=True):
+            features = self._activate(layer.forward(features, activations), out=activations)
         return features
 
-    def logits(self, observations: Floats) -> Floats:
-        """Unnormalised log-probabilities (rows, actions) of `observations` (rows, size)."""
-        out = [np.empty((len(observations), len(layer.bias)), np.float32) for layer in self.hidden]
-        return self.actor.forward(self.features(observations, out))
-
-    def backward(
-        self,
-        observations: Floats,
-        activations: Sequence[Floats],
-        logits_gradient: Floats,
-        values_gradient: Floats,
-        gradient: "NStepGradient",
-    ) -> None:
-        """Write into `gradient` that of a loss whose gradients by logits and values are given, row by row."""
-        last = activations[-1]
-        gradient.actor.accumulate(last, logits_gradient)
-        gradient.critic.accumulate(last, values_gradient)
-        outer = np.matmul(logits_gradient, self.actor.weight, out=gradient.outer[-1])
-        outer += np.matmul(values_gradient, self.critic.weight, out=gradient.scratch[-1])
-        for index in reversed(range(len(self.hidden))):
-            slope = np.square(activations[index], out=gradient.scratch[index])
-            outer *= np.subtract(1, slope, out=slope)
-            gradient.hidden[index].accumulate(activations[index - 1] if index else observations, outer)
-            if index:
-                outer = np.matmul(outer, self.hidden[index].weight, out=gradient.outer[index - 1])
-
-
-class NStepGradient(NStepNetwork):
-    """Room for the gradient of a loss of so many rows, and for what is computed on the way to it."""
-
-    def __init__(self, layout: Layout, rows: int) -> None:
-        self.flat = np.zeros(layout.size, np.float32)
-        super().__init__(layout, self.flat)
-        # Memory that is asked for anew costs more than what is done with it.
-        self.outer = [np.zeros((rows, len(layer.bias)), np.float32) for layer in self.hidden]
-        self.scratch = [np.zeros_like(outer) for outer in self.outer]
-
-
-class EpisodicNetwork:
-    """The textbook network: ReLU layers on the L2-normalised observation, and a critic on the detached features."""
-
-    def __init__(self, layout: Layout, flat: Floats) -> None:
-        layers = layout.layers(flat)
-        self.hidden = [layer for name, layer in layers.items() if name.startswith("hidden.")]
-        self.actor, self.critic_hidden, self.critic = layers["actor"], layers["critic_hidden"], layers["critic"]
-
-    def features(self, observations: Floats) -> list[Floats]:
-        """The normalised observations (rows, size), then the activations of every hidden layer."""
+    @staticmethod
+    def _inputs(observations: Floats, out: Floats) -> Floats:
         lengths = np.sqrt(np.vecdot(observations, observations))
-        activations = [observations / np.maximum(lengths, np.float32(SHORTEST))[:, None]]
-        for layer in self.hidden:
-            outputs = layer.forward(activations[-1])
-            activations.append(np.maximum(outputs, ZERO, out=outputs))
-        return activations
+        inputs: Floats = np.divide(observations, np.maximum(lengths, np.float32(SHORTEST))[:, None], out=out)
+        return inputs
 
-    def logits(self, observations: Floats) -> Floats:
-        """Unnormalised log-probabilities (rows, actions) of `observations` (rows, size)."""
-        return self.actor.forward(self.features(observations)[-1])
+    def policy(self, observations: Floats, trace: Trace, out: Floats | None = None) -> Floats:
+        """The policy's outputs (rows, outputs) of `observations` (rows, inputs)."""
+        return self._policy.forward(self.features(observations, trace), out)
 
-    def logits_of_one(self, observation: Floats) -> Floats:
-        """The same, (actions,), of one observation (size,), with little overhead: it is most of what one row costs."""
-        length = max(math.sqrt(np.dot(observation, observation)), SHORTEST)
-        features = observation / length
-        for layer in self.hidden:
+    def policy_of_one(self, observation: Floats) -> Floats:
+        """The policy's outputs (outputs,) of one observation (inputs,)."""
+        features = observation
+        if self.architecture.normalised:
+            features = observation / max(math.sqrt(np.dot(observation, observation)), SHORTEST)
+        for layer in self._trunk:
             features = layer.forward(features)
-            np.maximum(features, ZERO, out=features)
-        return self.actor.forward(features)
+            self._activate(features, out=features)
+        return self._policy.forward(features)
 
-    def values(self, features: Floats) -> tuple[Floats, Floats]:
-        """The critic's hidden activations and its values (rows,), in (−1, 1)."""
-        hidden = np.maximum(self.critic_hidden.forward(features), ZERO)
-        return hidden, np.tanh(self.critic.forward(hidden))[:, 0]
+    def values(self, trace: Trace) -> Floats:
+        """The critic's values (rows,)."""
+        features = self._shared(trace)[-1]
+        own = trace[int(self.architecture.normalised) + len(self._trunk) :]
+        if self._critic_hidden is not None:
+            features = self._activate(self._critic_hidden.forward(features, own[0]), out=own[0])
+        values = self._critic.forward(features)
+        if self.architecture.critic.bounded:
+            values = np.tanh(values, out=own[-1])
+        return values[:, 0]
+
+    def gradient(self, rows: int | None = None) -> DenseGradient:
+        """Room for the gradient of losses of so many rows; None: of any number."""
+        return DenseGradient(self.architecture, rows)
 
     def backward(
-        self,
-        activations: Sequence[Floats],
-        logits_gradient: Floats,
-        critic_activations: Floats,
-        critic_gradient: Floats,
-        gradient: "EpisodicNetwork",
+        self, observations: Floats, trace: Trace, by_policy: Floats, by_values: Floats, gradient: DenseGradient
     ) -> None:
-        """Write into `gradient` that of a loss whose gradients by logits and by the critic's output (before its tanh)
-        are given, row by row; the critic's does not flow into the shared layers."""
-        gradient.critic.accumulate(critic_activations, critic_gradient)
-        critic_outer = critic_gradient * self.critic.weight * (critic_activations > 0)
-        gradient.critic_hidden.accumulate(activations[-1], critic_outer)
-
-        gradient.actor.accumulate(activations[-1], logits_gradient)
-        outer = logits_gradient @ self.actor.weight
-        for index in reversed(range(len(self.hidden))):
-            outer *= activations[index + 1] > 0
-            gradient.hidden[index].accumulate(activations[index], outer)
+        """Write into `gradient` that of a loss, given its gradients by outputs (rows, outputs) and values (rows,)."""
+        shared = self._shared(trace)
+        gradient.policy.take_gradient(shared[-1], by_policy)
+        by_features = np.matmul(by_policy, self._policy.weight, out=gradient.by_features[-1])
+        by_critic = self._critic_backward(shared[-1], trace, by_values[:, None], gradient)
+        if by_critic is not None:
+            by_features += by_critic
+        inputs = [trace[0] if self.architecture.normalised else observations, *shared[:-1]]
+        for index in reversed(range(len(self._trunk))):
+            self._activation.carry_back(by_features, shared[index], gradient.scratch[index])
+            gradient.trunk[index].take_gradient(inputs[index], by_features)
             if index:
-                outer = outer @ self.hidden[index].weight
+                by_features = np.matmul(by_features, self._trunk[index].weight, out=gradient.by_features[index - 1])
+
+    def _critic_backward(
+        self, features: Floats, trace: Trace, by_values: Floats, gradient: DenseGradient
+    ) -> Floats | None:
+        """Gradient by the shared features (rows, units); None where the critic reads them detached."""
+        critic, layer, layer_gradient = self.architecture.critic, self._critic, gradient.critic
+        own = trace[int(self.architecture.normalised) + len(self._trunk) :]
+        if critic.bounded:
+            by_values = by_values * (1 - np.square(own[-1]))
+        if self._critic_hidden is not None and gradient.critic_hidden is not None:
+            layer_gradient.take_gradient(own[0], by_values)
+            by_values = by_values * layer.weight
+            self._activation.carry_back(by_values, own[0], None)
+            layer, layer_gradient = self._critic_hidden, gradient.critic_hidden
+        layer_gradient.take_gradient(features, by_values)
+        return None if critic.detached else np.matmul(by_values, layer.weight, out=gradient.scratch[-1])

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
 from a3c_bench.errors import LostWorkerError, TrainingError
 from a3c_bench.supervision import signals_later
 from a3c_bench.tracking.tracker import repository_root
@@ -49,11 +49,10 @@ class DamagedError(Exception):
 class Checkpoints:
     """The checkpoints of one training. When it is interrupted, the last one is written; when it is complete, all go."""
 
-    def __init__(self, config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False) -> None:
+    def __init__(self, config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
         """`fresh`: those that are there already are removed."""
         self._seconds, self._fresh = config.checkpoint.seconds, fresh
-        settings = config.algorithm(algorithm)
-        self._turns = settings.actors * settings.rollouts
+        self._turns = config.algorithm(algorithm).turns
         self._identity = identity(config, algorithm, seed)
         self._all = repository_root() / FOLDER
         self._run = f"{algorithm}-seed-{seed}"
@@ -166,7 +165,7 @@ class Checkpoints:
         return self._written is not None and self._written is self._last
 
 
-def identity(config: Config, algorithm: AlgorithmName, seed: int) -> dict[str, Any]:
+def identity(config: Config, algorithm: str, seed: int) -> dict[str, Any]:
     """What decides the bits of a training, and the version of the code: a checkpoint must agree with all of it.
 
     The number of workers is not among it: a training may go on with another.

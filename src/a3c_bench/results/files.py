@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from a3c_bench.config import AlgorithmName
 from a3c_bench.errors import BadInputError
 from a3c_bench.supervision import signals_later
 
@@ -38,22 +37,22 @@ PEER_RUNS = REPORTS / "peers" / "runs.csv"
 PEER_FIGURE = REPORTS / "peers" / "peers"
 
 
-def model_path(algorithm: AlgorithmName, seed: int, moment: Moment = "end") -> Path:
+def model_path(algorithm: str, seed: int, moment: Moment = "end") -> Path:
     """The model of a seed at a moment of its training."""
     return Path("models") / algorithm / f"seed-{seed}{'' if moment == 'end' else f'-{moment}'}.safetensors"
 
 
-def film_path(algorithm: AlgorithmName) -> Path:
+def film_path(algorithm: str) -> Path:
     """An episode early in training, half-way and at its end, side by side."""
     return REPORTS / "film" / f"{algorithm}.webp"
 
 
-def train_folder(algorithm: AlgorithmName, seed: int) -> Path:
+def train_folder(algorithm: str, seed: int) -> Path:
     """What training a seed leaves behind, the model apart."""
     return REPORTS / "train" / algorithm / f"seed-{seed}"
 
 
-def evaluate_folder(algorithm: AlgorithmName, seed: int) -> Path:
+def evaluate_folder(algorithm: str, seed: int) -> Path:
     """What evaluating a seed leaves behind."""
     return REPORTS / "evaluate" / algorithm / f"seed-{seed}"
 

@@ -6,13 +6,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from a3c_bench.algorithms.actor import make_layout
+from a3c_bench.algorithms.base import Policy
 from a3c_bench.arrays import Floats
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.errors import BadInputError
-from a3c_bench.evaluation import Logits, policy
-from a3c_bench.networks.dense import Layout
+from a3c_bench.networks.base import Layout
 from a3c_bench.results.files import Moment, model_path, unreadable
 
 
@@ -22,12 +21,12 @@ def moments(kept: int) -> dict[Moment, int]:
 
 
 def load_policy(
-    config: Config, algorithm: AlgorithmName, seed: int, environment: EnvironmentInfo, moment: Moment = "end"
-) -> Logits:
+    config: Config, algorithm: str, seed: int, environment: EnvironmentInfo, moment: Moment = "end"
+) -> Policy:
     """The policy that a training had at a moment; raises `BadInputError` where its model cannot be read."""
     settings = config.algorithm(algorithm)
     path = model_path(algorithm, seed, moment)
-    return policy(settings, environment, load_parameters(path, make_layout(settings, environment)))
+    return settings.policy(environment, load_parameters(path, settings.layout(environment)))
 
 
 def load_parameters(path: Path, layout: Layout) -> Floats:

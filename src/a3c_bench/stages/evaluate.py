@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.evaluation import Episodes, evaluate
 from a3c_bench.progress import Progress, conclude
@@ -13,12 +13,12 @@ from a3c_bench.tracking.tracker import Tracker
 POLICIES = ("greedy", "sampled")
 
 
-def run(config: Config, algorithm: AlgorithmName, seed: int) -> None:
+def run(config: Config, algorithm: str, seed: int) -> None:
     """Evaluate, then write every episode's return and the metrics."""
     environment = describe(config.env)
     count, title = config.evaluate.episodes, f"evaluate {algorithm} seed {seed}"
     with Tracker("evaluate", config, algorithm, seed) as tracker:
-        logits = load_policy(config, algorithm, seed, environment)
+        policy = load_policy(config, algorithm, seed, environment)
         with Progress(title, count * len(POLICIES)) as progress:
             episodes = {}
             for place, name in enumerate(POLICIES):
@@ -28,7 +28,7 @@ def run(config: Config, algorithm: AlgorithmName, seed: int) -> None:
                         before + ended, f"{name} policy · mean return {mean:.0f}", policy=name, mean_return=mean
                     )
 
-                episodes[name] = evaluate(logits, environment, count, seed, name == "sampled", watcher)
+                episodes[name] = evaluate(policy, environment, count, seed, name == "sampled", watcher)
         metrics = summarise(episodes, environment)
         folder = evaluate_folder(algorithm, seed)
         files = {folder / "episodes.csv": as_csv(episodes), folder / "metrics.json": json_bytes(metrics)}

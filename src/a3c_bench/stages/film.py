@@ -11,9 +11,10 @@ import numpy as np
 from gymnasium import Env
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from a3c_bench.config import AlgorithmName, Config
-from a3c_bench.environments.make import describe, make_single
-from a3c_bench.evaluation import Logits, evaluation_start, play
+from a3c_bench.algorithms.base import Policy
+from a3c_bench.config import Config
+from a3c_bench.environments.make import describe, make_shown
+from a3c_bench.evaluation import evaluation_start, play
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.files import Moment, film_path, train_folder, write_all
 from a3c_bench.results.models import load_policy, moments
@@ -41,7 +42,7 @@ class Take:
     returns: Sequence[float]
 
 
-def run(config: Config, algorithm: AlgorithmName) -> None:
+def run(config: Config, algorithm: str) -> None:
     """Film an episode of each moment, from the same start, and write the picture."""
     # No screen is needed to draw, and none is opened.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -61,12 +62,12 @@ def run(config: Config, algorithm: AlgorithmName) -> None:
         tracker.artifacts([target])
 
 
-def record(title: str, logits: Logits, name: str, seed: int) -> Take:
+def record(title: str, policy: Policy, name: str, seed: int) -> Take:
     """Film one greedy episode; of an environment that draws no pictures the panel stays empty."""
-    modes = make_single(name).metadata.get("render_modes", ())
-    environment = make_single(name, "rgb_array" if "rgb_array" in modes else None)
+    modes = make_shown(name).metadata.get("render_modes", ())
+    environment = make_shown(name, "rgb_array" if "rgb_array" in modes else None)
     frames, returns, total = [], [], 0.0
-    for step, total in enumerate(play(logits, environment, evaluation_start(seed))):
+    for step, total in enumerate(play(policy, environment, evaluation_start(seed))):
         if step % stride(environment) == 0:
             frames.append(picture(environment))
             returns.append(total)
@@ -82,7 +83,7 @@ def stride(environment: Env[Any, Any]) -> int:
 
 def milliseconds(name: str) -> int:
     """How long a picture is shown, so that time runs as in the environment."""
-    environment = make_single(name)
+    environment = make_shown(name)
     rate: float = environment.metadata.get("render_fps", USUAL_FRAMES_PER_SECOND)
     return round(1000 * stride(environment) / rate)
 

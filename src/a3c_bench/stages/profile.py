@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from a3c_bench import scaling
 from a3c_bench.arrays import Doubles
-from a3c_bench.config import AlgorithmName, Config, ScheduleName
+from a3c_bench.config import Config, ScheduleName
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.machine import cores
@@ -152,13 +152,12 @@ def _timed(config: Config, environment: EnvironmentInfo, point: Point) -> Sample
 
 def time_training(config: Config, environment: EnvironmentInfo, point: Point, instrumented: bool) -> Sample:
     """Train a fresh model for the fixed work of the params, in fresh worker processes."""
-    algorithm: AlgorithmName = "nstep" if point.algorithm == "nstep" else "episodic"
     schedule: ScheduleName = "hogwild" if point.schedule == "hogwild" else "ordered"
     work = fixed_work(config).model_copy(
         update={"workers": point.workers, "threads": point.threads, "schedule": schedule}
     )
-    outcome = pool.train(work, algorithm, PROFILE_SEED, timed=instrumented, environment=environment)
-    return as_sample(outcome, instrumented)
+    timed = replace(environment, timed=instrumented)
+    return as_sample(pool.train(work, point.algorithm, PROFILE_SEED, environment=timed), instrumented)
 
 
 def as_sample(outcome: pool.Outcome, instrumented: bool) -> Sample:
@@ -180,15 +179,12 @@ def as_sample(outcome: pool.Outcome, instrumented: bool) -> Sample:
 
 def fixed_work(config: Config) -> Config:
     """The params with the profile's amount of work in place of the training's."""
-    episodes = -(-config.profile.episodic_episodes // config.episodic.actors)
     # At least two rollouts of every actor: the first round is warm-up.
-    steps = max(config.profile.nstep_steps, 2 * config.nstep.actors * config.nstep.envs * config.nstep.rollout_steps)
-    return config.model_copy(
-        update={
-            "nstep": config.nstep.model_copy(update={"total_steps": steps}),
-            "episodic": config.episodic.model_copy(update={"episodes": max(episodes, 2)}),
-        }
-    )
+    sections = {
+        name: settings.with_budget(max(2, -(-config.profile.turns // settings.actors)))
+        for name, settings in config.sections.items()
+    }
+    return config.model_copy(update={"sections": sections})
 
 
 def _shares(outcome: pool.Outcome) -> dict[str, float]:
@@ -225,7 +221,7 @@ def hosts(config: Config, point: Point) -> int:
     """Workers of a point that have an actor to host; the others are not started."""
     if point.algorithm == TEXTBOOK:
         return point.workers
-    return min(point.workers, config.algorithm("nstep" if point.algorithm == "nstep" else "episodic").actors)
+    return min(point.workers, config.algorithm(point.algorithm).actors)
 
 
 def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> dict[str, Any]:

@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from a3c_bench.algorithms.actor import make_layout
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.checkpoints import Checkpoints
@@ -16,7 +15,7 @@ from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
 
 
-def run(config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False) -> None:
+def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
     """Train, then write the model, its learning curve, the updates, the digests and the metrics.
 
     An interrupted training goes on from its last checkpoint, unless `fresh`.
@@ -29,7 +28,7 @@ def run(config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False
         Checkpoints(config, algorithm, seed, fresh) as checkpoints,
     ):
         start = checkpoints.newest()
-        with Progress(title, settings.actors * settings.rollouts) as progress:
+        with Progress(title, settings.turns) as progress:
             outcome = pool.train(
                 config,
                 algorithm,
@@ -41,7 +40,7 @@ def run(config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False
                 max_restarts=config.max_restarts,
             )
         metrics = summarise(outcome, environment)
-        layout = make_layout(settings, environment)
+        layout = settings.layout(environment)
         folder, target = train_folder(algorithm, seed), model_path(algorithm, seed)
         kept = [*list(outcome.digests.values())[:-1], outcome.parameters]
         models = {moment: save(layout.tensors(kept[index])) for moment, index in moments(len(kept)).items()}
@@ -54,7 +53,7 @@ def run(config: Config, algorithm: AlgorithmName, seed: int, fresh: bool = False
         }
         write_all(files)
         conclude(title, conclusion(config, outcome, metrics), **metrics, seconds=outcome.seconds)
-        tracker.training(outcome, metrics, list(files), target, environment)
+        tracker.training(outcome, metrics, list(files), target, settings, environment)
 
 
 def summarise(outcome: pool.Outcome, environment: EnvironmentInfo) -> dict[str, int | float | None]:
@@ -97,9 +96,9 @@ def updates(outcome: pool.Outcome) -> bytes:
     return csv_bytes(("turn", "actor", "env_step", *names), zip(*columns, strict=True))
 
 
-def digests(outcome: pool.Outcome, config: Config, algorithm: AlgorithmName, environment: EnvironmentInfo) -> bytes:
+def digests(outcome: pool.Outcome, config: Config, algorithm: str, environment: EnvironmentInfo) -> bytes:
     """The SHA-256 of every parameter tensor after evenly spaced turns, as CSV."""
-    layout = make_layout(config.algorithm(algorithm), environment)
+    layout = config.algorithm(algorithm).layout(environment)
     env_steps: NDArray[np.int64] = np.cumsum(outcome.turns["env_steps"])
     rows = (
         (turn, int(env_steps[turn - 1]), name, sha256(tensor.tobytes()))

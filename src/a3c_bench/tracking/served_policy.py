@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
-from safetensors.numpy import load_file
+from pydantic import TypeAdapter
 
-from a3c_bench.distributions.categorical import greedy, log_softmax
-from a3c_bench.networks.dense import EpisodicNetwork, Layout, NStepNetwork
+from a3c_bench.algorithms.registry import settings_class
+from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.results.models import load_parameters
 
 
 class ServedPolicy(PythonModel):
@@ -23,21 +24,20 @@ class ServedPolicy(PythonModel):
     _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
-        """Read the model file of the run."""
-        tensors = load_file(Path(context.artifacts["model"]))
-        weights = {name.removesuffix(".weight"): tensor for name, tensor in sorted(tensors.items()) if tensor.ndim > 1}
-        layout = Layout({name: (weight.shape[1], weight.shape[0]) for name, weight in weights.items()})
-        flat = np.concatenate([tensors[name].reshape(-1) for name in layout.shapes])
-        network = EpisodicNetwork if "critic_hidden" in weights else NStepNetwork
-        self._network = network(layout, flat)
+        """Read the model file of the run, by the section of params and the environment that it was trained with."""
+        section = context.model_config["section"]
+        settings = settings_class(section["kind"]).model_validate(section)
+        environment = TypeAdapter(EnvironmentInfo).validate_python(context.model_config["environment"])
+        parameters = load_parameters(Path(context.artifacts["model"]), settings.layout(environment))
+        self._policy = settings.policy(environment, parameters)
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """One row per observation: the most probable action, and the probability of each."""
         observations = np.atleast_2d(np.asarray(model_input, dtype=np.float32))
-        logits = self._network.logits(observations)
-        probabilities = np.exp(log_softmax(logits))
+        outputs, distribution = self._policy.outputs(observations), self._policy.distribution
+        probabilities = distribution.probabilities(outputs)
         columns = {f"probability_{action}": probabilities[:, action] for action in range(probabilities.shape[1])}
-        return pd.DataFrame({"action": greedy(logits), **columns})
+        return pd.DataFrame({"action": distribution.mode(outputs), **columns})
 
 
 set_model(ServedPolicy())

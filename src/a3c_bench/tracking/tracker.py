@@ -3,6 +3,7 @@
 One thread of the stage's own process talks to MLflow, so that its slow start runs beside the work.
 """
 
+import json
 import os
 import queue
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.algorithms.base import Settings
+from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.machine import cpu_model
 
@@ -83,9 +86,7 @@ def last_commit() -> str:
 class Tracker:
     """The MLflow run of one stage: a child of the pipeline's run."""
 
-    def __init__(
-        self, stage: str, config: Config, algorithm: AlgorithmName | None = None, seed: int | None = None
-    ) -> None:
+    def __init__(self, stage: str, config: Config, algorithm: str | None = None, seed: int | None = None) -> None:
         self._config = config
         self._name = " ".join(
             [stage, *([algorithm] if algorithm else []), *([f"seed {seed}"] if seed is not None else [])]
@@ -131,6 +132,7 @@ class Tracker:
         metrics: Mapping[str, Value],
         files: Sequence[Path],
         model: Path,
+        settings: Settings,
         environment: EnvironmentInfo,
     ) -> None:
         """Log a training run: curves over env steps, the figures, the speed, the files and the model."""
@@ -139,7 +141,7 @@ class Tracker:
         self.metrics("speed", speed, outcome.env_steps)
         self._jobs.put(lambda: self._log_batches(curves(outcome)))
         self.artifacts(files)
-        self._jobs.put(lambda: self._log_model(model, environment))
+        self._jobs.put(lambda: self._log_model(model, settings, environment))
 
     # What follows runs in the tracking thread.
 
@@ -182,7 +184,7 @@ class Tracker:
         tags = {PIPELINE_TAG: key, "stage": "pipeline", "machine": cpu_model(), **_tags(self._config)}
         name = os.environ.get("DVC_EXP_NAME") or f"pipeline {git_commit()[:7]} {key[:6]}"
         run = self._client.create_run(self._experiment, tags=tags, run_name=name)
-        parameters = [self._mlflow.entities.Param(key, str(value)) for key, value in _flat(self._config.model_dump())]
+        parameters = [self._mlflow.entities.Param(key, str(value)) for key, value in _flat(self._config.params())]
         self._client.log_batch(run.info.run_id, params=parameters)
         self._client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
@@ -215,26 +217,33 @@ class Tracker:
             self._client.log_batch(run, metrics=metrics)
             self._client.set_terminated(run)
 
-    def _log_model(self, path: Path, environment: EnvironmentInfo) -> None:
+    def _log_model(self, path: Path, settings: Settings, environment: EnvironmentInfo) -> None:
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-        probabilities = [ColSpec(DataType.float, f"probability_{action}") for action in range(environment.action_count)]
+        probabilities = [ColSpec(DataType.float, f"probability_{action}") for action in range(environment.action.count)]
         signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, environment.observation_size))]),
+            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, environment.observation.size))]),
             outputs=Schema([ColSpec(DataType.long, "action"), *probabilities]),
         )
         package = Path(__file__).parents[1]
         with self._mlflow.start_run(run_id=self._run):
             self._mlflow.pyfunc.log_model(
                 name="model",
-                input_example=np.zeros((1, environment.observation_size), np.float32),
+                input_example=np.zeros((1, environment.observation.size), np.float32),
                 python_model=str(package / "tracking" / "served_policy.py"),
                 artifacts={"model": str(path)},
-                code_paths=[str(package)],
+                model_config={"section": settings.model_dump(mode="json"), "environment": asdict(environment)},
+                code_paths=sorted({str(package), str(_source_of(settings))}),
                 pip_requirements=[f"{name}=={version(name)}" for name in SERVING_LIBRARIES],
                 signature=signature,
             )
+
+
+def _source_of(settings: Settings) -> Path:
+    """The folder or file that brings the settings' class: this package, or one's own."""
+    top = sys.modules[type(settings).__module__.partition(".")[0]]
+    return Path(next(iter(getattr(top, "__path__", [])), top.__file__ or ""))
 
 
 def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
@@ -268,7 +277,7 @@ def curves(outcome: "Outcome") -> list["Metric"]:
 def pipeline_key(config: Config) -> str:
     """What makes stages belong to one execution: the DVC experiment or the commit, and the params."""
     execution = os.environ.get("DVC_EXP_NAME") or git_commit()
-    return sha256(f"{execution}\n{config.model_dump_json()}".encode()).hexdigest()
+    return sha256(f"{execution}\n{json.dumps(config.params())}".encode()).hexdigest()
 
 
 def _tags(config: Config) -> dict[str, str]:

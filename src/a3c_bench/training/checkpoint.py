@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_bench.arrays import Floats, Integers
+from a3c_bench.training.exchange.handoff import observe, observe_one, publish
 from a3c_bench.training.exchange.memory import SharedTables
 
 MODEL_STATE = ("model", "snapshots", "adam_first", "adam_second", "adam_count")
@@ -33,7 +34,7 @@ class Checkpoint:
     """Those told of; the actors know the others."""
     parcels: NDArray[np.uint8]
     """The actors' packed states, one after another."""
-    parcel_bytes: Integers
+    parcel_sizes: Integers
 
     @property
     def turn(self) -> int:
@@ -43,17 +44,17 @@ class Checkpoint:
     @property
     def rollouts(self) -> int:
         """Rollouts of every actor."""
-        return self.turn // len(self.parcel_bytes)
+        return self.turn // len(self.parcel_sizes)
 
     def restore(self, tables: SharedTables) -> None:
         """Put a new training where this one was."""
-        for name in (*MODEL_STATE, "digests", "parcel_bytes"):
+        for name in (*MODEL_STATE, "digests", "parcel_sizes"):
             getattr(tables, name)[:] = getattr(self, name)
         tables.turns[: self.turn] = self.turns
         tables.turn[0] = self.turn
         tables.submitted[:] = tables.taken[:] = self.rollouts
-        ends = np.cumsum(self.parcel_bytes)
-        for parcel, size, end in zip(tables.parcels, self.parcel_bytes, ends, strict=True):
+        ends = np.cumsum(self.parcel_sizes)
+        for parcel, size, end in zip(tables.parcels, self.parcel_sizes, ends, strict=True):
             parcel[:size] = self.parcels[end - size : end]
 
 
@@ -65,14 +66,17 @@ def ask(tables: SharedTables) -> None:
 def complete(tables: SharedTables) -> bool:
     """Main process: the checkpoint that was asked for is there."""
     # In this order: whoever answers chooses the rollout before it takes the question away.
-    return not tables.keep_asked[0] and bool((tables.kept_after == tables.keep_after[0]).all())
+    if tables.keep_asked[0]:
+        return False
+    after = observe_one(tables.keep_after, 0)
+    return all(kept == after for kept in observe(tables.kept_after))
 
 
 def take(tables: SharedTables, episodes: NDArray[np.void]) -> Checkpoint:
     """Main process: the checkpoint that is complete. `episodes`: all that was told of so far."""
     after = int(tables.keep_after[0])
     turns = tables.turns[: int(tables.turn[0])]
-    sizes = tables.kept_parcel_bytes.copy()
+    sizes = tables.kept_parcel_sizes.copy()
     return Checkpoint(
         **{name: getattr(tables, f"kept_{name}").copy() for name in MODEL_STATE},
         digests=tables.digests.copy(),
@@ -81,7 +85,7 @@ def take(tables: SharedTables, episodes: NDArray[np.void]) -> Checkpoint:
         # What an actor told of later, of rollouts before this one too, it will tell again.
         episodes=episodes[episodes["rollout"] < tables.kept_told[episodes["actor"]]],
         parcels=np.concatenate([row[:size] for row, size in zip(tables.kept_parcels, sizes, strict=True)]),
-        parcel_bytes=sizes,
+        parcel_sizes=sizes,
     )
 
 
@@ -90,18 +94,18 @@ def attend(tables: SharedTables) -> None:
     if tables.keep_asked[0]:
         # An actor begins a rollout when its last one was taken, and for that the lock is needed: none has come past
         # the end of this one.
-        tables.keep_after[0] = tables.taken.max() + 1
+        publish(tables.keep_after, 0, int(tables.taken.max()) + 1)
         tables.keep_asked[0] = False
     after = tables.keep_after[0]
     if tables.kept_after[-1] != after and tables.taken.min() > after:
         for name in MODEL_STATE:
             np.copyto(getattr(tables, f"kept_{name}"), getattr(tables, name))
-        tables.kept_after[-1] = after
+        publish(tables.kept_after, -1, int(after))
 
 
 def keep_actor(tables: SharedTables, actor: int, parcel: bytes, told: int) -> None:
     """Worker: keep the state of an actor at the end of its rollout `keep_after`; `told`: see `rollouts_told`."""
     tables.kept_told[actor] = told
     tables.kept_parcels[actor, : len(parcel)] = np.frombuffer(parcel, np.uint8)
-    tables.kept_parcel_bytes[actor] = len(parcel)
-    tables.kept_after[actor] = tables.keep_after[0]
+    tables.kept_parcel_sizes[actor] = len(parcel)
+    publish(tables.kept_after, actor, observe_one(tables.keep_after, 0))

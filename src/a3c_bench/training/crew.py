@@ -3,16 +3,20 @@
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from a3c_bench.algorithms.actor import EpisodicActor, NStepActor
-from a3c_bench.environments.make import pickling_keeps_state
+from a3c_bench.algorithms.base import Actor
 from a3c_bench.machine import cores
 from a3c_bench.training import checkpoint
-from a3c_bench.training.exchange.memory import PARCEL_BYTES, Bell, SharedTables
+from a3c_bench.training.exchange.handoff import observe, publish
+from a3c_bench.training.exchange.memory import Bell, SharedTables
 
-AnyActor = NStepActor | EpisodicActor
+
+def pack(actor: Actor[Any]) -> bytes:
+    """The state of an actor's environments and random streams."""
+    return pickle.dumps(actor.state(), pickle.HIGHEST_PROTOCOL)
 
 
 class Crew:
@@ -29,25 +33,22 @@ class Crew:
         worker: int,
         tables: SharedTables,
         bells: Sequence[Bell],
-        make: Callable[[int], AnyActor],
+        make: Callable[[int], Actor[Any]],
         tell: Callable[[], None] = lambda: None,
     ) -> None:
         """`tell`: called before an actor leaves, so that the main process hears of its episodes in their order."""
         self._worker, self._tables, self._bells, self._make, self._tell = worker, tables, bells, make, tell
         self._rollouts, self._cores = tables.shape.rollouts, cores()
-        self._actors: dict[int, AnyActor] = {}
+        self._actors: dict[int, Actor[Any]] = {}
         self._here: set[int] = set()
         for index in np.flatnonzero(tables.host == worker).tolist():
             self._actor(index)
-        if self._packed(min(self._here)) is None:
-            tables.pinned[0] = True
 
-    def next(self) -> tuple[int, AnyActor] | None:
+    def next(self) -> tuple[int, Actor[Any]] | None:
         """The ready actor whose turn comes first; waits for one, and returns None when all turns are taken."""
         tables = self._tables
         while int(tables.turn[0]) < tables.shape.turns:
-            # Lists: for a few actors they take a third of the time of the same in arrays.
-            submitted, taken, host = tables.submitted.tolist(), tables.taken.tolist(), tables.host.tolist()
+            submitted, taken, host = observe(tables.submitted), observe(tables.taken), observe(tables.host)
             ready = [index for index, count in enumerate(submitted) if count == taken[index] < self._rollouts]
             mine = sorted((index for index in ready if host[index] == self._worker), key=submitted.__getitem__)
             if mine:
@@ -57,7 +58,7 @@ class Crew:
             self._bells[self._worker].wait()
         return None
 
-    def present(self) -> list[tuple[int, AnyActor]]:
+    def present(self) -> list[tuple[int, Actor[Any]]]:
         """The actors that are here, with their numbers."""
         return [(index, self._actors[index]) for index in sorted(self._here)]
 
@@ -87,9 +88,9 @@ class Crew:
                 return
             self._tell()
             self._tables.parcels[index, : len(parcel)] = np.frombuffer(parcel, np.uint8)
-            self._tables.parcel_bytes[index] = len(parcel)
+            self._tables.parcel_sizes[index] = len(parcel)
             self._here.discard(index)
-        self._tables.host[index] = worker
+        publish(self._tables.host, index, worker)
         self._bells[worker].ring()
 
     def keep(self, index: int) -> None:
@@ -99,27 +100,24 @@ class Crew:
             self._tables.pinned[0] = True
             return
         self._tell()
-        checkpoint.keep_actor(self._tables, index, parcel, self._actors[index].collector.rollouts_told)
+        checkpoint.keep_actor(self._tables, index, parcel, self._actors[index].rollouts_told)
 
     def _packed(self, index: int) -> bytes | None:
-        """None where environments cannot be pickled, or not with their state."""
-        collector = self._actors[index].collector
-        if not pickling_keeps_state(collector.environment):
-            return None
+        """None where it takes more than the room that there is, or its environment has come to where it cannot be."""
         try:
-            parcel = pickle.dumps(collector.state(), pickle.HIGHEST_PROTOCOL)
+            parcel = pack(self._actors[index])
         except Exception:  # an environment's own code may raise anything
             return None
-        return parcel if len(parcel) <= PARCEL_BYTES else None
+        return parcel if len(parcel) <= self._tables.shape.parcel_bytes else None
 
-    def _actor(self, index: int) -> AnyActor:
+    def _actor(self, index: int) -> Actor[Any]:
         if index not in self._actors:
             self._actors[index] = self._make(index)
         actor = self._actors[index]
         if index not in self._here:
-            size = int(self._tables.parcel_bytes[index])
+            size = int(self._tables.parcel_sizes[index])
             if size:
                 # By another worker of this run, or from a checkpoint that only this user can have written.
-                actor.collector.restore(pickle.loads(self._tables.parcels[index, :size].tobytes()))  # noqa: S301
+                actor.restore(pickle.loads(self._tables.parcels[index, :size].tobytes()))  # noqa: S301
             self._here.add(index)
         return actor

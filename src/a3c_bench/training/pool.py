@@ -10,21 +10,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import BaseContext, ForkServerContext
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_bench.algorithms.actor import initial_parameters, make_layout
 from a3c_bench.arrays import Floats
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.environments.packing import room
 from a3c_bench.errors import LostWorkerError, TrainingError
 from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
-from a3c_bench.training.exchange.memory import PARCEL_BYTES, Bell, Shape, SharedTables
-from a3c_bench.training.worker import EPISODE, Done, Failed, Job, Report, TimeSplit, run_worker
+from a3c_bench.training.crew import pack
+from a3c_bench.training.exchange.handoff import require_ordered_memory
+from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
+from a3c_bench.training.worker import EPISODE, Disturbance, Done, Failed, Job, Report, TimeSplit, run_worker
 
 DIGESTS = 20
 POLL_SECONDS = 0.2
@@ -33,10 +36,9 @@ KEEP_SECONDS = 1.0
 """A checkpoint is taken as often as this, at least; one that is not written to disk costs next to nothing."""
 KEEP_SHARE = 0.02
 """The share of the main process's time that taking checkpoints may cost, however large they are."""
-NO_CHECKPOINTS = (
-    f"no checkpoints: its state cannot be packed, or not into {PARCEL_BYTES >> 20} MiB; "
-    "if this training is interrupted, it begins anew"
-)
+NO_CHECKPOINTS = "no checkpoints: its state cannot be packed; if this training is interrupted, it begins anew"
+SPARE = 2
+"""Room for so many times the size of an actor's packed state at the start."""
 # What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
 PRELOADED = ["a3c_bench.training.worker", "gymnasium.envs.classic_control"]
 
@@ -96,25 +98,30 @@ Keep = Callable[[Checkpoint], None]
 
 def train(
     config: Config,
-    algorithm: AlgorithmName,
+    algorithm: str,
     seed: int,
     watcher: Watcher = _ignore,
-    timed: bool = False,
     environment: EnvironmentInfo | None = None,
     start: Checkpoint | None = None,
     keep: Keep | None = None,
     max_restarts: int = 0,
+    disturbance: Disturbance | None = None,
+    context: BaseContext | None = None,
 ) -> Outcome:
     """Train one model with `config.workers` processes, from `start` on if it is given.
 
     A lost worker may have died anywhere, in the middle of an update too: all begin again where the last checkpoint was.
     Raises `LostWorkerError` when that has happened `max_restarts` times already. No process outlives the call, however
-    it ends.
+    it ends. environment: as `describe` gives it, if it is known. context: how processes are started, if another way
+    than by the fork server.
     """
-    job = Job(config, algorithm, seed, environment or describe(config.env), timed)
+    require_ordered_memory()
+    job = Job(config, algorithm, seed, environment or describe(config.env))
+    if disturbance:
+        job = replace(job, disturbance=disturbance)
     checkpoint, started = start, time.perf_counter()
     for restart in itertools.count(1):
-        with Pool(job, checkpoint, keep) as pool:
+        with Pool(job, checkpoint, keep, context or process_context()) as pool:
             try:
                 pool.run(watcher)
                 return replace(pool.outcome(), started=started, turns_before=start.turn if start else 0)
@@ -132,7 +139,7 @@ def train(
 class _Member:
     """One worker, as the pool sees it."""
 
-    process: ForkServerProcess
+    process: BaseProcess
     channel: Connection
     done: Done | None = None
 
@@ -145,6 +152,7 @@ class Pool:
     checkpoint: Checkpoint | None = None
     """The last one: at first the one to start from."""
     keep: Keep | None = None
+    context: BaseContext = field(default_factory=lambda: process_context())  # noqa: PLW0108  # defined below
     members: list[_Member] = field(default_factory=list)
     episodes: list[NDArray[np.void]] = field(default_factory=list)
 
@@ -154,11 +162,12 @@ class Pool:
         return not self.tables.pinned[0]
 
     def __enter__(self) -> "Pool":
-        job, settings = self.job, self.job.config.algorithm(self.job.algorithm)
-        layout = make_layout(settings, job.environment)
+        self.job = job = replace(self.job, environment=self.job.environment.with_packing())
+        settings = job.settings
         self.tables = SharedTables(shape(job))
+        self.tables.pinned[0] = job.environment.packing == "pinned"
         self.bells = [Bell() for _ in range(job.workers)]
-        self.tables.model[:] = initial_parameters(settings, layout, job.seed)
+        self.tables.model[:] = settings.initial_parameters(job.environment, job.seed)
         self.tables.snapshots[:] = self.tables.model
         self.tables.host[:] = np.arange(settings.actors) % job.workers
         if self.checkpoint:
@@ -179,12 +188,11 @@ class Pool:
         self._stop()
 
     def _start(self, worker: int) -> _Member:
-        context = process_context()
-        receiver, sender = context.Pipe(duplex=False)
+        receiver, sender = self.context.Pipe(duplex=False)
         # At first many short episodes end: no worker should wait until the main process comes round to read of them.
         with suppress(OSError):
             fcntl.fcntl(sender.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        process = context.Process(
+        process = self.context.Process(  # type: ignore[attr-defined]  # every kind of context has it
             target=run_worker,
             args=(self.job, worker, self.tables, self.bells, sender),
             name=f"worker {worker}",
@@ -285,10 +293,19 @@ class Pool:
 
 def shape(job: Job) -> Shape:
     """The sizes of a job's shared memory."""
-    settings = job.config.algorithm(job.algorithm)
-    parameters = make_layout(settings, job.environment).size
+    settings = job.settings
+    parameters = settings.layout(job.environment).size
     sets = settings.actors if settings.adam_statistics == "own" else 1
-    return Shape(parameters, settings.actors, settings.rollouts, sets, DIGESTS)
+    return Shape(parameters, settings.actors, settings.rollouts, sets, DIGESTS, parcel_bytes(job))
+
+
+def parcel_bytes(job: Job) -> int:
+    """Room for an actor's packed state, by what an actor takes at its start; 0 where it cannot be packed."""
+    if job.environment.packing == "pinned":
+        return 0
+    parameters = job.settings.initial_parameters(job.environment, job.seed)
+    actor = job.settings.actor_maker(replace(job.environment, timed=False), job.seed)(0, parameters)
+    return SPARE * len(pack(actor)) + room(actor.environment)
 
 
 def place_episodes(

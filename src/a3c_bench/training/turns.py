@@ -2,15 +2,16 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
 
-from a3c_bench.algorithms.actor import Statistics
+from a3c_bench.algorithms.base import Statistics
 from a3c_bench.config import ScheduleName
 from a3c_bench.learning.optimizer import Adam
 from a3c_bench.training import checkpoint
+from a3c_bench.training.exchange.handoff import observe_one, publish
 from a3c_bench.training.exchange.memory import Bell, SharedTables
 
 LearningRate = Callable[[int], float]
@@ -80,7 +81,8 @@ class Hogwild(Schedule):
         with self._tables.locked():
             turn = int(self._tables.turn[0])
             self._record(turn, actor, rollout, statistics)
-            self._tables.submitted[actor] = self._tables.taken[actor] = rollout + 1
+            publish(self._tables.submitted, actor, rollout + 1)
+            publish(self._tables.taken, actor, rollout + 1)
             self._finish_turn(turn)
 
 
@@ -94,7 +96,7 @@ class Ordered(Schedule):
     def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
         """Mark the gradient as ready, then take all turns that are ready."""
         self._record(rollout * self._tables.shape.actors + actor, actor, rollout, statistics)
-        self._tables.submitted[actor] = rollout + 1
+        publish(self._tables.submitted, actor, rollout + 1)
         # A holder of the lock looks again after giving it back, so a gradient that was handed in meanwhile is not
         # forgotten. The lock comes first: it is also the memory barrier between our mark and our look.
         while self._tables.try_lock():
@@ -121,27 +123,18 @@ class Ordered(Schedule):
 
     def _next_is_ready(self) -> bool:
         turn, rollout, actor = self._next()
-        return turn < self._tables.shape.turns and bool(self._tables.submitted[actor] > rollout)
+        return turn < self._tables.shape.turns and observe_one(self._tables.submitted, actor) > rollout
 
     def _take_turn(self) -> None:
         turn, rollout, actor = self._next()
         self._tables.in_turn[0] = True
         self._apply(actor, rollout)
-        self._tables.taken[actor] = rollout + 1
+        publish(self._tables.taken, actor, rollout + 1)
         self._finish_turn(turn)
         self._tables.in_turn[0] = False
-        host = int(self._tables.host[actor])
+        host = observe_one(self._tables.host, actor)
         if host != self._worker:
             self._bells[host].ring()
 
 
-def make_schedule(
-    name: ScheduleName,
-    tables: SharedTables,
-    learning_rate: LearningRate,
-    bells: Sequence[Bell],
-    worker: int,
-) -> Schedule:
-    """The schedule `name`, as worker number `worker` sees it."""
-    kind = Hogwild if name == "hogwild" else Ordered
-    return kind(tables, learning_rate, bells, worker)
+SCHEDULES: Mapping[ScheduleName, type[Schedule]] = {"ordered": Ordered, "hogwild": Hogwild}

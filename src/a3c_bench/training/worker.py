@@ -7,26 +7,27 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.util import get_temp_dir
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from a3c_bench import numerics
-from a3c_bench.algorithms.actor import EpisodicActor, Map, NStepActor, Statistics, actor_maker
-from a3c_bench.config import AlgorithmName, Config, NStep
-from a3c_bench.environments.make import EnvironmentInfo
-from a3c_bench.learning.rollout import FINISHED
+from a3c_bench.algorithms.base import InOrder, Settings, Statistics
+from a3c_bench.config import Config
+from a3c_bench.environments.make import EnvironmentInfo, TimedEnvironment
+from a3c_bench.learning.episodes import FINISHED
 from a3c_bench.training.crew import Crew
+from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import Bell, SharedTables
-from a3c_bench.training.turns import LearningRate, Schedule, make_schedule
+from a3c_bench.training.turns import SCHEDULES, Schedule
 
 EPISODE = np.dtype([("actor", np.int32), *FINISHED.descr])
 """A finished training episode (`FINISHED`) and whose it was."""
@@ -34,30 +35,40 @@ EPISODE = np.dtype([("actor", np.int32), *FINISHED.descr])
 REPORT_SECONDS = 0.25
 
 
+HoldUp = Callable[[int, int], None]
+"""Is called with an actor's number and its rollout's, before their gradient is handed in."""
+Disturbance = Callable[[int], AbstractContextManager[HoldUp]]
+"""Makes that of a worker, by its number: how what must not change the bits gets in."""
+
+
+def _undisturbed(worker: int) -> AbstractContextManager[HoldUp]:
+    return nullcontext(_do_nothing)
+
+
+def _do_nothing(actor: int, rollout: int) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Job:
     """What all workers of one training run are told."""
 
     config: Config
-    algorithm: AlgorithmName
+    algorithm: str
+    """The name of its section."""
     seed: int
     environment: EnvironmentInfo
-    timed: bool
-    """Measure the environment's share of the time; costs a little on every step."""
+    disturbance: Disturbance = _undisturbed
+
+    @property
+    def settings(self) -> Settings:
+        """The algorithm's section of params."""
+        return self.config.algorithm(self.algorithm)
 
     @property
     def workers(self) -> int:
         """Workers that have an actor to host."""
-        return min(self.config.workers, self.config.algorithm(self.algorithm).actors)
-
-    @property
-    def learning_rate(self) -> LearningRate:
-        """The learning rate by an actor's rollout: constant, or falling linearly over its rollouts."""
-        settings = self.config.algorithm(self.algorithm)
-        if not isinstance(settings, NStep):
-            return lambda rollout: settings.learning_rate
-        start, end = settings.learning_rate, settings.final_learning_rate
-        return lambda rollout: start + (end - start) * rollout / max(settings.rollouts - 1, 1)
+        return min(self.config.workers, self.settings.actors)
 
 
 @dataclass
@@ -134,28 +145,6 @@ class Reporter:
         self.due = time.monotonic() + REPORT_SECONDS
 
 
-class TimedEnvironment:
-    """An environment whose `step` is timed; the seconds of a process are added up, wherever its actors came from."""
-
-    seconds = 0.0
-
-    def __init__(self, environment: Any) -> None:
-        self._environment = environment
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._environment, name)
-
-    def __reduce__(self) -> tuple[type["TimedEnvironment"], tuple[Any]]:
-        return TimedEnvironment, (self._environment,)
-
-    def step(self, action: Any) -> Any:
-        """The environment's own `step`."""
-        start = time.perf_counter()
-        result = self._environment.step(action)
-        TimedEnvironment.seconds += time.perf_counter() - start
-        return result
-
-
 def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
     """The process's entry: run the loop and report how it ended."""
     # Ctrl-C reaches the whole process group: only the main process answers it, by stopping the workers.
@@ -175,21 +164,21 @@ def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], ch
     # It inherits the variables, but came to numpy by itself: a worker that was not pinned would spoil the model.
     numerics.verify(job.config.numerics)
     split, reporter = TimeSplit(), Reporter(channel)
-    schedule = make_schedule(job.config.schedule, tables, job.learning_rate, bells, worker)
-    with _Threads(job.config) as in_order:
-        make = actor_maker(job.config, job.algorithm, job.environment, job.seed, in_order)
-        crew = Crew(
-            worker, tables, bells, lambda index: _timed(job, make(index, tables.snapshots[index])), reporter.flush
-        )
+    schedule = SCHEDULES[job.config.schedule](tables, job.settings.learning_rate_of, bells, worker)
+    with _Threads(job.config) as in_order, job.disturbance(worker) as hold_up:
+        make = job.settings.actor_maker(job.environment, job.seed, in_order)
+        crew = Crew(worker, tables, bells, lambda index: make(index, tables.snapshots[index]), reporter.flush)
         split.ready, cpu_start = time.perf_counter(), time.process_time()
-        run_actors(crew, tables, schedule, reporter, split)
+        run_actors(crew, tables, schedule, reporter, split, hold_up)
         split.cpu = time.process_time() - cpu_start
     split.environment = TimedEnvironment.seconds
     reporter.flush()
     channel.send(Done(split, _peak_memory()))
 
 
-def run_actors(crew: Crew, tables: SharedTables, schedule: Schedule, reporter: Reporter, split: TimeSplit) -> None:
+def run_actors(
+    crew: Crew, tables: SharedTables, schedule: Schedule, reporter: Reporter, split: TimeSplit, hold_up: HoldUp
+) -> None:
     """The algorithm: every actor in turn collects a rollout on its snapshot, learns from it, and submits."""
     clock = time.perf_counter
     start = clock()
@@ -199,14 +188,15 @@ def run_actors(crew: Crew, tables: SharedTables, schedule: Schedule, reporter: R
         ready = clock()
         rollout = actor.collect()
         collected = clock()
-        statistics = actor.learn(rollout, tables.gradients[index])  # type: ignore[arg-type]
+        statistics = actor.learn(rollout, tables.gradients[index])
         require_finite(statistics, index, rollout_number, tables)
         learned = clock()
+        hold_up(index, rollout_number)
         schedule.submit(index, rollout_number, statistics)
         submitted = clock()
         actor.record()
         reporter.add(index, actor.finished_episodes())
-        if tables.keep_after[0] == rollout_number:
+        if observe_one(tables.keep_after, 0) == rollout_number:
             crew.keep(index)
         recorded = clock()
         split.waiting += ready - start
@@ -230,12 +220,6 @@ def require_finite(statistics: Statistics, actor: int, rollout: int, tables: Sha
         )
 
 
-def _timed(job: Job, actor: NStepActor | EpisodicActor) -> NStepActor | EpisodicActor:
-    if job.timed:
-        actor.collector.environment = TimedEnvironment(actor.collector.environment)  # type: ignore[assignment]
-    return actor
-
-
 class _Threads:
     """The `threads` of a worker: our own over fixed blocks under `portable`, the math library's under `native`."""
 
@@ -244,7 +228,7 @@ class _Threads:
         self._executor = ThreadPoolExecutor(config.threads) if own else None
         self._limits = threadpool_limits(1 if config.numerics == "portable" else config.threads)
 
-    def __enter__(self) -> Map:
+    def __enter__(self) -> InOrder:
         return self._executor.map if self._executor else map
 
     def __exit__(self, *ended: object) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from a3c_bench.config import AlgorithmName
 from a3c_bench.evidence.chaos.victim import POLL_SECONDS, Victim
 from a3c_bench.results.checkpoints import FOLDER, PARTIAL, SUFFIX
 from a3c_bench.results.files import model_path, train_folder
@@ -30,7 +29,7 @@ class Scene:
     """A training in `folder` that a fault strikes. `chance` draws the moment, and what else a fault leaves open."""
 
     folder: Path
-    algorithm: AlgorithmName
+    algorithm: str
     shape: Shape
     chance: random.Random
     surroundings: ExitStack = field(default_factory=ExitStack)

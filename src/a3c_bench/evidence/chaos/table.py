@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from a3c_bench.config import AlgorithmName, Config, parse_config
+from a3c_bench.config import Checkpoint, Config
 from a3c_bench.environments.make import describe
 from a3c_bench.evidence.chaos.faults import KINDS, NEED_ROOT
 from a3c_bench.evidence.chaos.scene import Scene
@@ -25,13 +25,8 @@ TIMES = 4
 AT_ONCE = 2
 ATTEMPTS = 5
 """A fault that struck before the first turn or after the last does not count, and is tried again."""
-CHANGES = {
-    "schedule": "ordered",
-    "workers": 2,
-    "checkpoint": {"seconds": 0.2},
-    "nstep": {"total_steps": 600_000},
-    "episodic": {"episodes": 400},
-}
+CHANGES = {"schedule": "ordered", "workers": 2, "checkpoint": Checkpoint(seconds=0.2)}
+ROLLOUTS = 400
 """Trainings of a few seconds."""
 COLUMNS = (
     "algorithm",
@@ -86,7 +81,7 @@ class Struck:
 
 def run(config: Config, count: int | None) -> bool:
     """Try `count` faults, each kind in turn; returns whether all were survived with the same bits."""
-    changed = _changed(config)
+    changed = config.with_budget(ROLLOUTS).model_copy(update=CHANGES)
     plan = itertools.product(KINDS, changed.algorithms)
     count = count or TIMES * len(KINDS) * len(changed.algorithms)
     rows: list[Struck] = []
@@ -111,20 +106,13 @@ def _about() -> dict[str, object]:
     return {"commit": last_commit()}
 
 
-def _changed(config: Config) -> Config:
-    params = config.model_dump(mode="json")
-    for key, value in CHANGES.items():
-        params[key] = {**params[key], **value} if isinstance(value, dict) else value
-    return parse_config(params)
-
-
-def undisturbed(config: Config, algorithm: AlgorithmName, folder: Path) -> Stage:
+def undisturbed(config: Config, algorithm: str, folder: Path) -> Stage:
     """Train once without any fault, which makes MLflow's database too."""
     own = folder / algorithm
     own.mkdir()
     with (own / "params.yaml").open("w", encoding="utf-8") as file:
-        YAML(typ="safe").dump(config.model_dump(mode="json"), file)
-    job = Job(config, algorithm, 0, describe(config.env), False)
+        YAML(typ="safe").dump(config.params(), file)
+    job = Job(config, algorithm, 0, describe(config.env))
     scene = Scene(own, algorithm, shape(job), random.Random(0))
     scene.over(scene.start(), 0)
     return Stage(own, job, scene.results())

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psutil
 
-from a3c_bench.config import AlgorithmName
 from a3c_bench.errors import TrainingError
 from a3c_bench.numerics import unpinned_environment
 from a3c_bench.training.exchange.memory import Shape
@@ -29,7 +28,7 @@ class Victim:
     """`a3c-bench train` in a folder, as the head of a process group."""
 
     def __init__(
-        self, folder: Path, temporary: Path, algorithm: AlgorithmName, shape: Shape, variables: Mapping[str, str]
+        self, folder: Path, temporary: Path, algorithm: str, shape: Shape, variables: Mapping[str, str]
     ) -> None:
         """`temporary`: where its temporary files go. `shape`: of its shared memory."""
         self._turn_at = shape.offsets()[0]["turn"]

@@ -8,16 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from a3c_bench.config import AlgorithmName
+from a3c_bench.algorithms.base import Settings
+from a3c_bench.config import Checkpoint
 
 WORKERS = (1, 2, 3, 4, 7)
 THREADS = (2, 4)
 CPU_MODELS = ("Haswell", "Skylake-Client-noTSX-IBRS", "EPYC-Rome")
-THREE_BLOCKS: Mapping[str, Any] = {"envs": 128, "rollout_steps": 20}
-"""A rollout of 2560 rows: three blocks for the threads to share."""
-LARGE = "rollouts of three blocks"
-
-OFTEN: Mapping[str, Any] = {"seconds": 0.02}
+LARGE = "rollouts that threads share"
+OFTEN = Checkpoint(seconds=0.02)
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,9 @@ class Condition:
 
     name: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """Params, by section."""
+    """Top-level params."""
+    large: bool = False
+    """Rollouts that threads can share."""
     promised: bool = True
     """The design promises the reference's bits; the others are there as contrast."""
     rounds: int = 100
@@ -44,16 +44,16 @@ class Condition:
     """Emulated."""
 
 
-def conditions(algorithm: AlgorithmName) -> Iterator[Condition]:
+def conditions(settings: Settings) -> Iterator[Condition]:
     """The rows of one algorithm, in the order of the table; the first is the reference."""
     yield Condition("reference")
     yield Condition("repeated")
     yield from (Condition(f"workers {count}", {"workers": count}) for count in WORKERS)
     yield from (Condition(f"threads {count}", {"threads": count}) for count in THREADS)
-    if algorithm == "nstep":
+    if settings.with_work_for_threads() is not None:
         for count in (1, *THREADS):
-            changes = {"nstep": THREE_BLOCKS, "threads": count}
-            yield Condition(f"threads {count}, {LARGE}", changes, rounds=20, reference=f"threads 1, {LARGE}")
+            name, reference = f"threads {count}, {LARGE}", f"threads 1, {LARGE}"
+            yield Condition(name, {"threads": count}, large=True, rounds=20, reference=reference)
     yield Condition("two busy loops per core beside it", loaded=True)
     yield Condition("workers delayed at random", trial={"delayed": True})
     yield Condition("one worker slowed down: its actors move", trial={"slow": 0})

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from a3c_bench.arrays import Doubles
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
 from a3c_bench.evidence.reproducibility.conditions import Condition
 from a3c_bench.evidence.reproducibility.launch import Launcher
 from a3c_bench.evidence.reproducibility.trial import Result, Trial
@@ -44,7 +44,7 @@ def measure(config: Config, launcher: Launcher) -> dict[Path, bytes]:
     for algorithm in config.algorithms:
         for seed in config.seeds:
             for schedule in SCHEDULE_NAMES:
-                params = {**config.model_dump(mode="json"), "schedule": schedule}
+                params = {**config.params(), "schedule": schedule}
                 runs[algorithm, schedule, seed] = launcher.run(Condition(schedule), Trial(params, algorithm, seed))
     rows = ([*key, *(getattr(result, name) for name in RUN_COLUMNS[3:])] for key, result in runs.items())
     table = [row for algorithm in config.algorithms for row in compare(algorithm, config, runs)]
@@ -55,7 +55,7 @@ def measure(config: Config, launcher: Launcher) -> dict[Path, bytes]:
     }
 
 
-def curves(algorithm: AlgorithmName, runs: Runs) -> Iterator[tuple[str, str, int, int, float | None]]:
+def curves(algorithm: str, runs: Runs) -> Iterator[tuple[str, str, int, int, float | None]]:
     """Every run's learning curve, all on the same env steps."""
     mine = {key: result for key, result in runs.items() if key[0] == algorithm}
     grid, means = curves_on_grid(
@@ -66,7 +66,7 @@ def curves(algorithm: AlgorithmName, runs: Runs) -> Iterator[tuple[str, str, int
             yield (*key, env_step, None if math.isnan(mean) else mean)
 
 
-def compare(algorithm: AlgorithmName, config: Config, runs: Runs) -> list[dict[str, Any]]:
+def compare(algorithm: str, config: Config, runs: Runs) -> list[dict[str, Any]]:
     """For each measure: the IQM over seeds under either schedule, and of their difference, with intervals."""
     rows = []
     for name in MEASURES:

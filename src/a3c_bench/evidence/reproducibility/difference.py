@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from a3c_bench.config import AlgorithmName
 from a3c_bench.results.files import model_path, sha256, train_folder
 
 Flat = Mapping[str, Any]
@@ -64,7 +63,7 @@ def first_tensor(model: bytes, expected: list[Digest]) -> str | None:
     return None
 
 
-def explain(algorithm: AlgorithmName, seed: int, committed_digests: str | None, repository: Path) -> str:
+def explain(algorithm: str, seed: int, committed_digests: str | None, repository: Path) -> str:
     """What differs first in a training run that was not reproduced in `repository`."""
     path = train_folder(algorithm, seed) / "digests.csv"
     if committed_digests is None:

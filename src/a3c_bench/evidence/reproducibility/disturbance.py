@@ -1,45 +1,45 @@
-"""Runs in the workers of a trial: notes when each gradient became ready, and holds gradients up at random."""
+"""What disturbs the workers of a trial: it notes when each gradient became ready, and holds gradients up at random."""
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from a3c_bench.algorithms.actor import Statistics
-from a3c_bench.training import worker as product
-from a3c_bench.training.exchange.memory import Bell, SharedTables
-from a3c_bench.training.turns import Hogwild, Ordered
+from a3c_bench.training.worker import HoldUp
 
 DELAYED_SHARE = 0.2
 MEAN_DELAY_SECONDS = 0.003
 
-Submit = Callable[[Any, int, int, Statistics], None]
 
+@dataclass(frozen=True)
+class Disturbance:
+    """Leaves in `folder` the times at which the workers' gradients became ready."""
 
-def run_worker(
-    job: product.Job,
-    worker: int,
-    tables: SharedTables,
-    bells: Sequence[Bell],
-    channel: Connection,
-    folder: str,
-    delayed: bool = False,
-    slow: int | None = None,
-) -> None:
-    """The product's worker; leaves in `folder` the times at which its gradients became ready.
+    folder: Path
+    delayed: bool = False
+    """Some gradients are held up at random."""
+    slow: int | None = None
+    """The worker that is held up at every gradient."""
 
-    delayed: some gradients are held up at random. slow: the worker that is held up at every gradient.
-    """
-    ready: list[tuple[float, int, int]] = []
-    share = 1.0 if worker == slow else DELAYED_SHARE if delayed else 0.0
-    for schedule in (Ordered, Hogwild):
-        schedule.submit = _watched(schedule.submit, ready, share)  # type: ignore[method-assign, assignment]
-    product.run_worker(job, worker, tables, bells, channel)
-    np.save(Path(folder) / f"{worker}.npy", np.array(ready))
+    @contextmanager
+    def __call__(self, worker: int) -> Iterator[HoldUp]:
+        """In a worker, by its number."""
+        ready: list[tuple[float, int, int]] = []
+        share = 1.0 if worker == self.slow else DELAYED_SHARE if self.delayed else 0.0
+        # Seeded by the operating system: every run is held up differently.
+        chance = random.SystemRandom()
+
+        def hold_up(actor: int, rollout: int) -> None:
+            if chance.random() < share:
+                time.sleep(chance.expovariate(1 / MEAN_DELAY_SECONDS))
+            ready.append((time.perf_counter(), rollout, actor))
+
+        yield hold_up
+        np.save(self.folder / f"{worker}.npy", np.array(ready))
 
 
 def ready_order(folder: Path, actors: int) -> list[int]:
@@ -48,16 +48,3 @@ def ready_order(folder: Path, actors: int) -> list[int]:
     turns = (rollout * actors + actor).astype(np.int64)
     order: list[int] = turns[np.argsort(times, kind="stable")].tolist()
     return order
-
-
-def _watched(submit: Submit, ready: list[tuple[float, int, int]], delayed_share: float) -> Submit:
-    # Seeded by the operating system: every run is held up differently.
-    chance = random.SystemRandom()
-
-    def watched(schedule: Any, actor: int, rollout: int, statistics: Statistics) -> None:
-        if chance.random() < delayed_share:
-            time.sleep(chance.expovariate(1 / MEAN_DELAY_SECONDS))
-        ready.append((time.perf_counter(), rollout, actor))
-        submit(schedule, actor, rollout, statistics)
-
-    return watched

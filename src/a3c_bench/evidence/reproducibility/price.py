@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from a3c_bench.arrays import Doubles
-from a3c_bench.config import Config, ScheduleName, parse_config
+from a3c_bench.config import Config, ScheduleName
 from a3c_bench.evidence.speed.in_turns import rates_in_turns, training
 from a3c_bench.progress import Progress
 from a3c_bench.results.files import PRICE, csv_bytes
@@ -41,11 +41,9 @@ def measure(config: Config, slices: int = SLICES) -> Mapping[Path, bytes]:
 
 
 def with_actors(config: Config, actors: int) -> Config:
-    """The params with so many actors for both algorithms."""
-    params = config.model_dump(mode="json")
-    for algorithm in ("nstep", "episodic"):
-        params[algorithm]["actors"] = actors
-    return parse_config(params)
+    """The params with so many actors for every algorithm."""
+    sections = {name: config.algorithm(name).model_copy(update={"actors": actors}) for name in config.algorithms}
+    return config.model_copy(update={"sections": sections})
 
 
 def compare(rates: Doubles) -> dict[str, Any]:

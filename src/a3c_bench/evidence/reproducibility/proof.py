@@ -1,14 +1,14 @@
 """`make proof`: train under every condition that must not matter, and under those that may, and compare the bits."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config, Evaluate
 from a3c_bench.evidence.reproducibility import contrast, price
 from a3c_bench.evidence.reproducibility.conditions import Condition, conditions
 from a3c_bench.evidence.reproducibility.launch import Launcher
@@ -41,7 +41,7 @@ YES_NO = {True: "yes", False: "no"}
 class Row:
     """A condition of one algorithm, and what its runs gave."""
 
-    algorithm: AlgorithmName
+    algorithm: str
     condition: Condition
     note: str = ""
     results: list[Result] = field(default_factory=list)
@@ -67,7 +67,7 @@ def run(config: Config, repeats: int = REPEATS) -> bool:
 
 def measure(config: Config, launcher: Launcher, repeats: int) -> list[Row]:
     """Run every condition `repeats` times, interleaved in an order that is drawn anew each time; emulated ones once."""
-    rows = [Row(name, condition) for name in config.algorithms for condition in conditions(name)]
+    rows = [Row(name, condition) for name in config.algorithms for condition in conditions(config.algorithm(name))]
     order = stream(0, Role.PROFILE)
     with Progress("proof", len(rows) * repeats) as progress:
         for repeat in range(repeats):
@@ -83,14 +83,12 @@ def measure(config: Config, launcher: Launcher, repeats: int) -> list[Row]:
 
 def make_trial(config: Config, row: Row, launcher: Launcher) -> Trial:
     """The params with a row's changes and its amount of training."""
-    params = config.model_dump(mode="json")
-    for key, value in row.condition.changes.items():
-        params[key] = {**params[key], **value} if isinstance(value, Mapping) else value
-    nstep, rounds = params["nstep"], row.condition.rounds
-    nstep["total_steps"] = rounds * nstep["actors"] * nstep["envs"] * nstep["rollout_steps"]
-    params["episodic"]["episodes"] = rounds
-    params["evaluate"]["episodes"] = EVALUATION_EPISODES
-    return Trial(params, row.algorithm, executable=launcher.executable(row.condition), **row.condition.trial)
+    condition, settings = row.condition, config.algorithm(row.algorithm)
+    if condition.large:
+        settings = settings.with_work_for_threads() or settings
+    changes = {**condition.changes, "evaluate": Evaluate(episodes=EVALUATION_EPISODES)}
+    changed = config.model_copy(update=changes).with_algorithm(row.algorithm, settings.with_budget(condition.rounds))
+    return Trial(changed.params(), row.algorithm, executable=launcher.executable(condition), **condition.trial)
 
 
 def summarise(row: Row, rows: Sequence[Row]) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from a3c_bench import numerics
-from a3c_bench.config import AlgorithmName, Config, parse_config
 
 if TYPE_CHECKING:
+    from a3c_bench.config import Config
     from a3c_bench.environments.make import EnvironmentInfo
+    from a3c_bench.evidence.reproducibility.disturbance import Disturbance
     from a3c_bench.training.checkpoint import Checkpoint
     from a3c_bench.training.pool import Outcome
 
@@ -30,7 +31,7 @@ class Trial:
     """What to train, and how the run is disturbed."""
 
     params: dict[str, Any]
-    algorithm: AlgorithmName
+    algorithm: str
     seed: int = 0
     start_method: str = "forkserver"
     executable: str | None = None
@@ -66,8 +67,10 @@ class Result:
 def main() -> None:
     """Run the trial."""
     trial = Trial(**json.load(sys.stdin))
+    numerics.pin(numerics.asked(trial.params))
+    from a3c_bench.config import parse_config
+
     config = parse_config(trial.params)
-    numerics.pin(config.numerics)
     if trial.one_core:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if trial.executable:
@@ -75,23 +78,17 @@ def main() -> None:
     print(json.dumps(asdict(run(config, trial))))
 
 
-def run(config: Config, trial: Trial) -> Result:
+def run(config: "Config", trial: Trial) -> Result:
     """Train and evaluate."""
     from a3c_bench.environments.make import describe
-    from a3c_bench.evidence.reproducibility import disturbance
+    from a3c_bench.evidence.reproducibility.disturbance import Disturbance, ready_order
     from a3c_bench.stages.profile import as_sample
-    from a3c_bench.training import pool
 
     environment = describe(config.env)
     numerics.verify(config.numerics)
-    if trial.start_method != "forkserver":
-        pool.process_context = functools.partial(multiprocessing.get_context, trial.start_method)  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
-        pool.run_worker = functools.partial(  # type: ignore[attr-defined]
-            disturbance.run_worker, folder=folder, delayed=trial.delayed, slow=trial.slow
-        )
-        outcome = train(config, trial, environment)
-        order = disturbance.ready_order(Path(folder), config.algorithm(trial.algorithm).actors)
+        outcome = train(config, trial, environment, Disturbance(Path(folder), trial.delayed, trial.slow))
+        order = ready_order(Path(folder), config.algorithm(trial.algorithm).actors)
     evaluations = _evaluate(config, trial, environment, outcome)
     returns = outcome.episodes["return"]
     return Result(
@@ -111,11 +108,20 @@ class EndedOnPurposeError(Exception):
     """The training was to end here; its workers are killed."""
 
 
-def train(config: Config, trial: Trial, environment: "EnvironmentInfo") -> "Outcome":
+def train(config: "Config", trial: Trial, environment: "EnvironmentInfo", disturbance: "Disturbance") -> "Outcome":
     """Train, in one go or in two."""
     from a3c_bench.training import pool
 
-    whole = functools.partial(pool.train, config, trial.algorithm, trial.seed, environment=environment)
+    other = trial.start_method != "forkserver"
+    whole = functools.partial(
+        pool.train,
+        config,
+        trial.algorithm,
+        trial.seed,
+        environment=environment,
+        disturbance=disturbance,
+        context=multiprocessing.get_context(trial.start_method) if other else None,
+    )
     if not trial.killed:
         return whole()
     taken: list[Checkpoint] = []
@@ -149,12 +155,12 @@ def fingerprint(outcome: "Outcome", evaluations: list[Any]) -> str:
     return digest.hexdigest()
 
 
-def _evaluate(config: Config, trial: Trial, environment: "EnvironmentInfo", outcome: "Outcome") -> list[Any]:
-    from a3c_bench.evaluation import evaluate, policy
+def _evaluate(config: "Config", trial: Trial, environment: "EnvironmentInfo", outcome: "Outcome") -> list[Any]:
+    from a3c_bench.evaluation import evaluate
 
-    logits = policy(config.algorithm(trial.algorithm), environment, outcome.parameters)
+    policy = config.algorithm(trial.algorithm).policy(environment, outcome.parameters)
     episodes = config.evaluate.episodes
-    return [evaluate(logits, environment, episodes, trial.seed, sampled).returns for sampled in (False, True)]
+    return [evaluate(policy, environment, episodes, trial.seed, sampled).returns for sampled in (False, True)]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from ruamel.yaml import YAML
 
-from a3c_bench.config import PARAMS_FILE, AlgorithmName, Config, parse_config, read_yaml
+from a3c_bench.config import PARAMS_FILE, Config, parse_config, read_yaml
 from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.reproducibility import checkout
 from a3c_bench.evidence.reproducibility.difference import changed, explain, flatten
@@ -85,9 +85,8 @@ def diagnose(compared: Sequence[Compared], expected: Lock, found: Lock, reposito
     yield f"first difference: {first.path}"
     if first.stage.startswith("train@"):
         name, _, seed = first.stage.removeprefix("train@").rpartition("-")
-        algorithm: AlgorithmName = "nstep" if name == "nstep" else "episodic"
-        digests = checkout.committed(train_folder(algorithm, int(seed)) / "digests.csv", repository)
-        yield f"first differing tensor: {explain(algorithm, int(seed), digests, repository)}"
+        digests = checkout.committed(train_folder(name, int(seed)) / "digests.csv", repository)
+        yield f"first differing tensor: {explain(name, int(seed), digests, repository)}"
     inputs = changed(_inputs(expected.get(first.stage, {})), _inputs(found[first.stage]))
     yield from _section("inputs that differ from those in dvc.lock", inputs)
     yield from _section("environment that differs from reports/machine/machine.json", _environment(repository))

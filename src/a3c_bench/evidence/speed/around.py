@@ -1,7 +1,7 @@
-"""What is around training costs inside its loop: `python -m a3c_bench.evidence.speed.around FOLDER tracked|bare`.
+"""What is around training costs inside its loop.
 
-One training of `nstep` by the params, in a process of its own: as the stage does it, with MLflow (its store in FOLDER)
-and progress, or bare. Prints its env steps per second.
+`python -m a3c_bench.evidence.speed.around FOLDER tracked|bare ALGORITHM` trains once by the params, in a process of its
+own: as the stage does it, with MLflow (its store in FOLDER) and progress, or bare. Prints its env steps per second.
 """
 
 import os
@@ -23,18 +23,18 @@ PAIRS = 10
 SEED = 0
 
 
-def measure(pairs: int = PAIRS) -> "Doubles":
+def measure(algorithm: str, pairs: int = PAIRS) -> "Doubles":
     """Env steps per second (pairs, 2): tracked, and bare, in turns. The first pair makes the store and is left out."""
     import numpy as np
 
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
-        rates = [[_run(folder, kind) for kind in ("tracked", "bare")] for _ in range(pairs + 1)]
+        rates = [[_run(folder, kind, algorithm) for kind in ("tracked", "bare")] for _ in range(pairs + 1)]
     return np.array(rates[1:])
 
 
-def _run(folder: str, kind: str) -> float:
+def _run(folder: str, kind: str, algorithm: str) -> float:
     process = subprocess.run(
-        [sys.executable, "-m", __name__, folder, kind],
+        [sys.executable, "-m", __name__, folder, kind, algorithm],
         capture_output=True,
         text=True,
         check=True,
@@ -45,7 +45,7 @@ def _run(folder: str, kind: str) -> float:
 
 def main() -> None:
     """Train once."""
-    folder, kind = sys.argv[1:]
+    folder, kind, algorithm = sys.argv[1:]
     config = load_config()
     numerics.pin(config.numerics)
     from a3c_bench.training import pool
@@ -58,11 +58,11 @@ def main() -> None:
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(folder, 'mlflow.db')}"
     with ExitStack() as stack:
         if kind == "tracked":
-            stack.enter_context(Tracker("train", config, "nstep", SEED))
-            progress = stack.enter_context(Progress("train", config.nstep.actors * config.nstep.rollouts))
-            outcome = pool.train(config, "nstep", SEED, progress)
+            stack.enter_context(Tracker("train", config, algorithm, SEED))
+            progress = stack.enter_context(Progress("train", config.algorithm(algorithm).turns))
+            outcome = pool.train(config, algorithm, SEED, progress)
         else:
-            outcome = pool.train(config, "nstep", SEED)
+            outcome = pool.train(config, algorithm, SEED)
     print(as_sample(outcome, False).rate)
 
 

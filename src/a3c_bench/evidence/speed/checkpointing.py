@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from a3c_bench.arrays import Doubles
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
 from a3c_bench.evidence.speed.in_turns import SLICE_SECONDS, rates_in_turns, training
 from a3c_bench.results.checkpoints import SUFFIX, identity, write
 from a3c_bench.training.checkpoint import ask, complete
@@ -27,7 +27,7 @@ class Cost(NamedTuple):
 class Saver:
     """Takes and writes a checkpoint in every slice; one that is not complete by its end is written in the next."""
 
-    def __init__(self, config: Config, algorithm: AlgorithmName, folder: Path) -> None:
+    def __init__(self, config: Config, algorithm: str, folder: Path) -> None:
         self._path, self._about = folder / f"one{SUFFIX}", identity(config, algorithm, SEED)
         self._asked = False
         self.written = 0
@@ -49,7 +49,7 @@ class Saver:
         time.sleep(max(0.0, end - time.perf_counter()))
 
 
-def measure(config: Config, algorithm: AlgorithmName, slices: int) -> Cost:
+def measure(config: Config, algorithm: str, slices: int) -> Cost:
     """Measure in turns."""
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder, ExitStack() as stack:
         saver = Saver(config, algorithm, Path(folder))

@@ -5,146 +5,156 @@ noise); and the floating-point work of the network's backward pass. Not in it: r
 statistics, copying, the optimizer, schedule and snapshots.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from ctypes import Array, c_longlong
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from a3c_bench.algorithms.actor import EpisodicActor, NStepActor, Workspace, initial_parameters, make_layout
-from a3c_bench.algorithms.loss import episodic_loss
-from a3c_bench.arrays import Floats, Integers
-from a3c_bench.config import AlgorithmName, Config
-from a3c_bench.distributions.categorical import gumbel_noise
-from a3c_bench.environments.make import describe
-from a3c_bench.networks.dense import ZERO, EpisodicNetwork, Layer
+from a3c_bench.algorithms.base import Settings
+from a3c_bench.arrays import Floats
+from a3c_bench.config import Config
+from a3c_bench.distributions.base import distribution_for
+from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.errors import BadInputError
+from a3c_bench.learning.rollout import Block, Episode, flat_rows
+from a3c_bench.networks.base import Trace
+from a3c_bench.networks.dense import ACTIVATIONS, DenseArchitecture
 from a3c_bench.seeding import Role, stream
 from a3c_bench.textbook import end_with_parent
 
 FLOOR_SEED = 0
 EPISODE_STEPS = 100
-"""Of the episode whose gradient is the floor of `episodic`."""
+"""Of the episode whose parts are the floor of an algorithm that learns from whole episodes."""
 
 
-class Floor(Protocol):
+class Floor(ABC):
     """The three parts, each for a whole rollout of `env_steps`."""
 
-    env_steps: int
-    gradient: Floats
-    """What the backward pass writes, (size,)."""
+    observations: Floats
+    """(rows, inputs)."""
+    trace: Trace
 
+    def __init__(self, settings: Settings, environment: EnvironmentInfo, rows: int) -> None:
+        architecture = settings.architecture(environment)
+        if not isinstance(architecture, DenseArchitecture):
+            raise BadInputError(f"speed: no floor is known for {type(architecture).__name__}; allowed: a dense network")
+        parameters = settings.initial_parameters(environment, FLOOR_SEED)
+        self.network, layers = architecture.bind(parameters), architecture.layers(parameters)
+        self.distribution = distribution_for(environment.action)
+        self.generator = stream(FLOOR_SEED, Role.PROFILE)
+        self.activate = ACTIVATIONS[architecture.activation].apply
+        self.hidden = [(layers[name].weight.T, layers[name].bias) for name in layers if name.startswith("hidden.")]
+        self.head = layers["actor"].weight.T, layers["actor"].bias
+        self.env_steps = rows
+        self._gradient = self.network.gradient(rows)
+        self._by_policy, self._by_values = (
+            self.generator.normal(size=shape).astype(np.float32) for shape in ((rows, self.distribution.size), rows)
+        )
+
+    @property
+    def gradient(self) -> Floats:
+        """What the backward pass writes, (size,)."""
+        return self._gradient.flat
+
+    @abstractmethod
     def step_environment(self) -> None:
         """Step the environment."""
-        ...
 
+    @abstractmethod
     def act(self) -> None:
         """Do the array operations that choose the actions."""
-        ...
 
     def differentiate(self) -> None:
         """Do the backward pass."""
-        ...
+        self.network.backward(self.observations, self.trace, self._by_policy, self._by_values, self._gradient)
 
 
-class NStepFloor:
-    """On the buffers of an actor of `nstep`."""
+class BlockFloor(Floor):
+    """On the buffers of an actor that collects blocks."""
 
-    def __init__(self, config: Config) -> None:
-        environment, settings = describe(config.env), config.nstep
-        parameters = initial_parameters(settings, make_layout(settings, environment), FLOOR_SEED)
-        workspace = Workspace(settings, environment)
-        self._actor = NStepActor(settings, environment, FLOOR_SEED, 0, parameters, workspace)
-        self._noise = stream(FLOOR_SEED, Role.PROFILE)
-        self._rollout = self._actor.collect()
-        self._gradients, _ = self._actor.loss(self._rollout)
-        self._rows = self._rollout.rows()
-        network = self._actor.network
-        self._hidden, self._head = _transposed(network.hidden), _transposed([network.actor])[0]
-        self._actions = self._rollout.actions.copy()
-        self.env_steps = self._rollout.actions.size
-        self.gradient = workspace.blocks[0].gradient.flat
+    def __init__(self, settings: Settings, environment: EnvironmentInfo, block: Block, stepped: Any) -> None:
+        super().__init__(settings, environment, block.rewards.size)
+        self._environment, self._rows = stepped, block.rows()
+        self._noise_shape, self._actions = block.rewards.shape, block.actions.copy()
+        self._last, self._last_trace = block.observations[-1], [array[-1] for array in block.trace]
+        self.observations = flat_rows(block.observations)[: self.env_steps]
+        self.trace = [array[: self.env_steps] for array in block.flat_trace]
 
     def step_environment(self) -> None:
         """Step the environment."""
         for actions in self._actions:
-            self._actor.collector.environment.step(actions)
+            self._environment.step(actions)
 
     def act(self) -> None:
         """Choose the actions."""
-        for row, noise in zip(self._rows, gumbel_noise(self._noise, self._rollout.logits.shape), strict=True):
-            features = self._features(row.observations, row.activations)
-            weight, bias = self._head
-            np.dot(features, weight, row.logits)
-            np.add(row.logits, bias, row.logits)
-            np.add(noise, row.logits, noise).argmax(axis=1, out=row.actions)
-        last = self._rollout.observations[-1]
-        self._features(last, [layer[-1] for layer in self._rollout.activations])
+        weight, bias = self.head
+        noise = self.distribution.noise(self.generator, self._noise_shape)
+        for row, draws in zip(self._rows, noise, strict=True):
+            np.dot(self._features(row.observations, row.trace), weight, row.outputs)
+            np.add(row.outputs, bias, row.outputs)
+            self.distribution.sample(row.outputs, draws, row.actions)
+        self._features(self._last, self._last_trace)
 
-    def _features(self, features: Floats, out: list[Floats]) -> Floats:
-        for (weight, bias), activations in zip(self._hidden, out, strict=True):
+    def _features(self, features: Floats, out: Trace) -> Floats:
+        for (weight, bias), activations in zip(self.hidden, out, strict=True):
             np.dot(features, weight, activations)
             np.add(activations, bias, activations)
-            features = np.tanh(activations, activations)
+            features = self.activate(activations, activations)
         return features
 
-    def differentiate(self) -> None:
-        """Do the backward pass."""
-        self._actor.block_gradients(self._rollout, self._gradients)
 
-
-class EpisodicFloor:
+class EpisodeFloor(Floor):
     """An episode of a fixed length, on one environment."""
 
-    def __init__(self, config: Config) -> None:
-        environment, settings = describe(config.env), config.episodic
-        layout = make_layout(settings, environment)
-        actor = EpisodicActor(settings, environment, FLOOR_SEED, 0, initial_parameters(settings, layout, FLOOR_SEED))
-        self._environment, self._network = actor.collector.environment, actor.network
-        self.gradient = np.zeros(layout.size, np.float32)
-        self._gradient = EpisodicNetwork(layout, self.gradient)
-        generator = stream(FLOOR_SEED, Role.PROFILE)
-        self._observations = generator.normal(size=(EPISODE_STEPS, environment.observation_size)).astype(np.float32)
-        self._actions: Integers = generator.integers(environment.action_count, size=EPISODE_STEPS)
-        self._noise = gumbel_noise(generator, (EPISODE_STEPS, environment.action_count))
-        self._hidden, self._head = _transposed(self._network.hidden), _transposed([self._network.actor])[0]
-        self._features = self._network.features(self._observations)
-        self._critic, values = self._network.values(self._features[-1])
-        logits = self._network.actor.forward(self._features[-1])
-        self._gradients, _ = episodic_loss(logits, values, self._actions, values + 1, settings.critic_weight)
-        self.env_steps = EPISODE_STEPS
+    def __init__(self, settings: Settings, environment: EnvironmentInfo, episode: Episode, stepped: Any) -> None:
+        super().__init__(settings, environment, EPISODE_STEPS)
+        self._environment = stepped
+        size = (EPISODE_STEPS, environment.observation.size)
+        self.observations = self.generator.normal(size=size).astype(np.float32)
+        self.trace = self.network.trace((EPISODE_STEPS,))
+        outputs = self.network.policy(self.observations, self.trace)
+        self.network.values(self.trace)
+        self._noise = self.distribution.noise(self.generator, (EPISODE_STEPS,))
+        self._actions = self.distribution.sample(outputs, self._noise.copy())
 
     def step_environment(self) -> None:
         """Step the environment."""
-        for action in self._actions.tolist():
+        for action in self._actions:
             _, _, terminated, truncated, _ = self._environment.step(action)
             if terminated or truncated:
                 self._environment.reset()
 
     def act(self) -> None:
         """Choose the actions."""
-        for features, noise in zip(self._observations, self._noise, strict=True):
-            logits = features
-            for weight, bias in self._hidden:
-                logits = np.dot(logits, weight)
-                np.maximum(np.add(logits, bias, logits), ZERO, out=logits)
-            weight, bias = self._head
-            logits = np.dot(logits, weight)
-            np.add(np.add(logits, bias, logits), noise, logits).argmax()
-
-    def differentiate(self) -> None:
-        """Do the backward pass."""
-        gradients = self._gradients
-        self._network.backward(
-            self._features, gradients.logits, self._critic, gradients.values[:, None], self._gradient
-        )
+        weight_of_head, bias_of_head = self.head
+        for features, noise in zip(self.observations, self._noise, strict=True):
+            outputs = features
+            for weight, bias in self.hidden:
+                outputs = np.dot(outputs, weight)
+                self.activate(np.add(outputs, bias, outputs), outputs)
+            outputs = np.dot(outputs, weight_of_head)
+            self.distribution.sample(np.add(outputs, bias_of_head, outputs), noise, None)
 
 
-def make_floor(config: Config, algorithm: AlgorithmName) -> Floor:
-    """The floor of an algorithm under the params."""
-    return NStepFloor(config) if algorithm == "nstep" else EpisodicFloor(config)
+FLOORS: Mapping[type, Any] = {Block: BlockFloor, Episode: EpisodeFloor}
+"""By what an actor collects."""
 
 
-def work(counts: "Array[c_longlong]", place: int, config: Config, algorithm: AlgorithmName) -> None:
+def make_floor(config: Config, algorithm: str) -> Floor:
+    """The floor of an algorithm under the params; raises `BadInputError` where none is known."""
+    settings, environment = config.algorithm(algorithm), describe(config.env)
+    actor = settings.actor_maker(environment, FLOOR_SEED)(0, settings.initial_parameters(environment, FLOOR_SEED))
+    rollout = actor.collect()
+    if type(rollout) not in FLOORS:
+        raise BadInputError(f"speed: no floor is known for rollouts of {type(rollout).__name__}")
+    floor: Floor = FLOORS[type(rollout)](settings, environment, rollout, actor.environment)
+    return floor
+
+
+def work(counts: "Array[c_longlong]", place: int, config: Config, algorithm: str) -> None:
     """Rollout after rollout of the floor, without an end."""
     end_with_parent()
     with threadpool_limits(1):
@@ -154,7 +164,3 @@ def work(counts: "Array[c_longlong]", place: int, config: Config, algorithm: Alg
             floor.act()
             floor.differentiate()
             counts[place] += floor.env_steps
-
-
-def _transposed(layers: list[Layer]) -> list[tuple[Floats, Floats]]:
-    return [(layer.weight.T, layer.bias) for layer in layers]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from a3c_bench.arrays import Doubles
-from a3c_bench.config import AlgorithmName, Config, parse_config
+from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.seeding import Role, stream
@@ -76,17 +76,14 @@ Meanwhile = Callable[[Pool, float], object]
 @contextmanager
 def training(
     config: Config,
-    algorithm: AlgorithmName,
+    algorithm: str,
     meanwhile: Meanwhile = lambda pool, seconds: time.sleep(seconds),
     **changes: Any,
 ) -> Iterator[Contestant]:
     """A training without an end, with `changes` of the params' top-level keys."""
-    params = config.model_dump(mode="json") | changes
-    nstep, episodic = params["nstep"], params["episodic"]
-    nstep["total_steps"] = ROLLOUTS * nstep["actors"] * nstep["envs"] * nstep["rollout_steps"]
-    episodic["episodes"] = ROLLOUTS
+    endless = config.model_copy(update=changes).with_budget(ROLLOUTS)
     begun = 4 * config.algorithm(algorithm).actors
-    with Pool(Job(parse_config(params), algorithm, 0, describe(config.env), False)) as pool:
+    with Pool(Job(endless, algorithm, 0, describe(config.env))) as pool:
         while int(pool.tables.turn[0]) < begun:
             pool.receive(SETTLING_SECONDS)
         contestant = Contestant(

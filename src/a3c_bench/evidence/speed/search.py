@@ -1,4 +1,4 @@
-"""The search for `nstep`'s default hyper-parameters: the shortest time to the reward threshold, on every seed.
+"""The search for default hyper-parameters: the shortest time to the reward threshold, on every seed.
 
 Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification", AISTATS 2016): candidates drawn
 from `RANGES` are trained on a few seeds, the better part of them on more. None of the seeds is a published one.
@@ -111,7 +111,8 @@ def run(config: Config, rungs: Sequence[Rung] = RUNGS) -> None:
 def draw(config: Config, environment: EnvironmentInfo, count: int) -> list[Candidate]:
     """The current params and candidates drawn from `RANGES`, `count` in all, with the time that a row takes them."""
     generator = stream(FIRST_SEED, Role.SEARCH)
-    drawn = [{name: getattr(config.nstep, name) for name in RANGES}]
+    current = config.algorithm(config.algorithms[0]).model_dump(mode="json")
+    drawn = [{name: current[name] for name in RANGES}]
     while len(drawn) < count:
         drawn.append({name: values[int(generator.integers(len(values)))] for name, values in RANGES.items()})
     shapes = {_shape(values): values for values in drawn}
@@ -125,10 +126,10 @@ def _shape(values: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def job(config: Config, environment: EnvironmentInfo, values: Mapping[str, Any], seed: int) -> Job:
-    """A training with `values` in the place of the params of `nstep`."""
-    content = config.model_dump(mode="json")
-    content["nstep"] |= values
-    return Job(parse_config(content), "nstep", seed, environment, timed=False)
+    """A training with `values` in the place of the params of the first algorithm."""
+    name, content = config.algorithms[0], config.params()
+    content[name] |= values
+    return Job(parse_config(content), name, seed, environment)
 
 
 def time_in_turns(trainings: Sequence[Iterable[object]]) -> list[float]:

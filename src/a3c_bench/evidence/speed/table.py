@@ -11,7 +11,7 @@ from rich.table import Table
 
 from a3c_bench import textbook
 from a3c_bench.arrays import Doubles
-from a3c_bench.config import AlgorithmName, Config
+from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.evidence.speed import around, checkpointing, floor, whole_run, yardstick
 from a3c_bench.evidence.speed.in_turns import counting, rates_in_turns, training
@@ -53,16 +53,17 @@ def run(config: Config, slices: int = SLICES) -> None:
                 slices,
                 lambda done, name=algorithm: progress.show(next(counter), f"{name}, slice {done}"),  # type: ignore[misc]
             )
-            found += compare(algorithm, rates)
+            found += compare(algorithm, rates, config.algorithm(algorithm).TIMES_TEXTBOOK)
             progress.show(next(counter), f"{algorithm}, checkpoints")
             found.append(saved(algorithm, checkpointing.measure(with_workers(config, PROCESSES), algorithm, slices)))
-        if "nstep" in config.algorithms:
-            progress.show(next(counter), "what is around training")
-            tracked, bare = around.measure().T
-            found.append(figure("nstep", "training with MLflow and progress ÷ bare", tracked, bare, 0.98))
-        if "episodic" in config.algorithms:
-            progress.show(next(counter), "a whole textbook run, the longest part")
-            found.append(whole(whole_run.compare(with_workers(config, PROCESSES), environment, PROCESSES)))
+            if config.algorithm(algorithm).textbook_episodes:
+                progress.show(next(counter), "a whole textbook run, the longest part")
+                run = whole_run.compare(with_workers(config, PROCESSES), algorithm, environment, PROCESSES)
+                found.append(whole(algorithm, run))
+        progress.show(next(counter), "what is around training")
+        first = config.algorithms[0]
+        tracked, bare = around.measure(first).T
+        found.append(figure(first, "training with MLflow and progress ÷ bare", tracked, bare, 0.98))
     write_all({SPEED: csv_bytes([field.name for field in fields(Figure)], map(astuple, found))})
     show(found)
 
@@ -74,13 +75,13 @@ def with_workers(config: Config, workers: int) -> Config:
 
 def in_turns(
     config: Config,
-    algorithm: AlgorithmName,
+    algorithm: str,
     environment: EnvironmentInfo,
     slices: int,
     progress: Callable[[int], None],
 ) -> Doubles:
     """Env steps per second (slices, 5): two workers, one, the floor in two processes, in one, the textbook loop."""
-    model = textbook.ActorCritic(environment.observation_size, environment.action_count)
+    model = textbook.ActorCritic(environment.observation.size, environment.action.count)
     with ExitStack() as stack:
         contestants = [
             stack.enter_context(training(with_workers(config, workers), algorithm)) for workers in (PROCESSES, 1)
@@ -93,10 +94,9 @@ def in_turns(
         return rates_in_turns(contestants, slices, progress)
 
 
-def compare(algorithm: AlgorithmName, rates: Doubles) -> list[Figure]:
+def compare(algorithm: str, rates: Doubles, textbook_target: float | None) -> list[Figure]:
     """The ratios of the columns that `in_turns` gives."""
     two, one, alone_twice, alone, loop = rates.T
-    textbook_target = 120 if algorithm == "nstep" else None
     return [
         figure(algorithm, f"{PROCESSES} workers ÷ textbook loop, {PROCESSES} processes", two, loop, textbook_target),
         figure(algorithm, "1 worker ÷ floor", one, alone, 0.85),
@@ -113,7 +113,7 @@ def figure(algorithm: str, what: str, rates: Doubles, base: Doubles, target: flo
     return Figure(algorithm, what, ratio, low, high, *means, len(rates), target)
 
 
-def saved(algorithm: AlgorithmName, cost: checkpointing.Cost) -> Figure:
+def saved(algorithm: str, cost: checkpointing.Cost) -> Figure:
     """What is left of the rate with one checkpoint a second; more of them were taken, to measure it well."""
     saving, plain = cost.rates.T
     many = figure(algorithm, "training with a checkpoint a second ÷ without", saving, plain, 0.98)
@@ -125,11 +125,11 @@ def saved(algorithm: AlgorithmName, cost: checkpointing.Cost) -> Figure:
     return replace(many, ratio=one(many.ratio), low=low, high=high)
 
 
-def whole(run: whole_run.WholeRun) -> Figure:
+def whole(algorithm: str, run: whole_run.WholeRun) -> Figure:
     """The ratio over a whole textbook run."""
     interval = bootstrap(run.rates / run.textbook_rate, np.median)
     return Figure(
-        "episodic",
+        algorithm,
         f"a whole textbook run, {PROCESSES} workers ÷ {PROCESSES} processes; "
         f"mean episodes of {run.episode_steps:.0f} and {run.textbook_episode_steps:.0f} env steps",
         float(np.median(run.rates)) / run.textbook_rate,

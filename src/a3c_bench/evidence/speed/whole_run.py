@@ -1,4 +1,4 @@
-"""A whole textbook run: as many episodes as `episodic` plays by the params, by either program."""
+"""A whole textbook run: as many episodes as the textbook's algorithm plays by the params, by either program."""
 
 import json
 import os
@@ -27,15 +27,16 @@ class WholeRun:
     """What the two programs did: env steps per second, and the mean length of their episodes."""
 
     rates: Doubles
-    """Of `episodic`, (runs,)."""
+    """Of ours, (runs,)."""
     episode_steps: float
     textbook_rate: float
     textbook_episode_steps: float
 
 
-def compare(config: Config, environment: EnvironmentInfo, processes: int) -> WholeRun:
-    """Run the textbook loop once, and `episodic` again and again in pauses of it."""
-    episodes = config.episodic.actors * config.episodic.episodes
+def compare(config: Config, algorithm: str, environment: EnvironmentInfo, processes: int) -> WholeRun:
+    """Run the textbook loop once, and the algorithm again and again in pauses of it."""
+    episodes = config.algorithm(algorithm).textbook_episodes
+    assert episodes, "it is the textbook's own"
     command = [sys.executable, "-m", "a3c_bench.textbook", config.env, str(processes), str(episodes), str(SEED)]
     outcomes, paused = [], 0.0
     with subprocess.Popen(
@@ -45,7 +46,7 @@ def compare(config: Config, environment: EnvironmentInfo, processes: int) -> Who
             while not _ended(textbook):
                 start = time.perf_counter()
                 os.killpg(textbook.pid, signal.SIGSTOP)
-                outcomes.append(pool.train(config, "episodic", SEED, environment=environment))
+                outcomes.append(pool.train(config, algorithm, SEED, environment=environment))
                 os.killpg(textbook.pid, signal.SIGCONT)
                 paused += time.perf_counter() - start
         except BaseException:

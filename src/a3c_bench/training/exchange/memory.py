@@ -4,13 +4,14 @@ The memory has no name in the file system, so nothing is left behind, however th
 """
 
 import fcntl
+import math
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -33,8 +34,34 @@ TURN = np.dtype(
 
 ALIGNMENT = 64
 NEVER = -1
-PARCEL_BYTES = 1 << 22
-"""Room for an actor's packed state; takes memory only as far as it is used."""
+Array = TypeVar("Array")
+
+
+class Table(Generic[Array]):
+    """Declares one of the `SharedTables`: its type, and its dimensions by numbers or by attributes of `Shape`."""
+
+    def __init__(self, dtype: DTypeLike, *dimensions: int | str) -> None:
+        self._dtype, self._dimensions = np.dtype(dtype), dimensions
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    # Never called in a process that has mapped the memory: there each is an attribute of the object.
+    def __get__(self, instance: object, owner: type) -> Array:
+        raise AttributeError(self.name)
+
+    def dimensions(self, shape: "Shape") -> tuple[int, ...]:
+        """The array's shape."""
+        return tuple(getattr(shape, size) if isinstance(size, str) else size for size in self._dimensions)
+
+    def size(self, shape: "Shape") -> int:
+        """Bytes."""
+        return self._dtype.itemsize * math.prod(self.dimensions(shape))
+
+    def view(self, memory: mmap.mmap, offset: int, shape: "Shape") -> NDArray[Any]:
+        """The array in `memory`."""
+        dimensions = self.dimensions(shape)
+        return np.frombuffer(memory, self._dtype, math.prod(dimensions), offset).reshape(dimensions)
 
 
 @dataclass(frozen=True)
@@ -48,6 +75,8 @@ class Shape:
     """Sets of Adam moments: 1, or one per actor."""
     digests: int
     """Copies of the model that are kept, at evenly spaced turns."""
+    parcel_bytes: int
+    """Room for an actor's packed state; takes memory only as far as it is used."""
 
     @property
     def turns(self) -> int:
@@ -55,90 +84,63 @@ class Shape:
         return self.actors * self.rollouts
 
     @property
+    def actors_and_model(self) -> int:
+        """Parts of a checkpoint."""
+        return self.actors + 1
+
+    @property
     def digest_turns(self) -> list[int]:
         """The versions of the model that are kept: evenly spaced, the last one included."""
         return sorted({self.turns * (index + 1) // self.digests for index in range(self.digests)} - {0})
 
-    @property
-    def fields(self) -> dict[str, tuple[DTypeLike, tuple[int, ...]]]:
-        """Name, type and shape of every shared array."""
-        return {
-            "model": (np.float32, (self.parameters,)),
-            "snapshots": (np.float32, (self.actors, self.parameters)),
-            "gradients": (np.float32, (self.actors, self.parameters)),
-            "adam_first": (np.float32, (self.adam_statistics, self.parameters)),
-            "adam_second": (np.float32, (self.adam_statistics, self.parameters)),
-            "adam_count": (np.int64, (self.adam_statistics, 1)),
-            "host": (np.int64, (self.actors,)),
-            "submitted": (np.int64, (self.actors,)),
-            "taken": (np.int64, (self.actors,)),
-            "turn": (np.int64, (1,)),
-            "turns": (TURN, (self.turns,)),
-            "digests": (np.float32, (self.digests, self.parameters)),
-            "parcels": (np.uint8, (self.actors, PARCEL_BYTES)),
-            "parcel_bytes": (np.int64, (self.actors,)),
-            "in_turn": (np.bool_, (1,)),
-            "pinned": (np.bool_, (1,)),
-            "keep_asked": (np.bool_, (1,)),
-            "keep_after": (np.int64, (1,)),
-            "kept_after": (np.int64, (self.actors + 1,)),
-            "kept_told": (np.int64, (self.actors,)),
-            "kept_model": (np.float32, (self.parameters,)),
-            "kept_snapshots": (np.float32, (self.actors, self.parameters)),
-            "kept_adam_first": (np.float32, (self.adam_statistics, self.parameters)),
-            "kept_adam_second": (np.float32, (self.adam_statistics, self.parameters)),
-            "kept_adam_count": (np.int64, (self.adam_statistics, 1)),
-            "kept_parcels": (np.uint8, (self.actors, PARCEL_BYTES)),
-            "kept_parcel_bytes": (np.int64, (self.actors,)),
-        }
-
     def offsets(self) -> tuple[dict[str, int], int]:
         """Where each array starts, and the size of them all, in bytes."""
         offsets, end = {}, 0
-        for name, (dtype, shape) in self.fields.items():
+        for name, table in TABLES.items():
             offsets[name] = end
-            size = np.dtype(dtype).itemsize * int(np.prod(shape))
-            end += -(-size // ALIGNMENT) * ALIGNMENT
+            end += -(-table.size(self) // ALIGNMENT) * ALIGNMENT
         return offsets, end
 
 
 class SharedTables:
-    """The arrays of `Shape.fields`, shared by all processes that the object is sent to.
+    """Arrays that are shared by all processes that the object is sent to."""
 
-    model: the shared parameters. snapshots, gradients: one row per actor. host: the worker of each actor. submitted,
-    taken: rollouts whose gradient an actor has handed in, and those that have been applied. turn: turns taken so far,
-    which is the model's version. in_turn: under `ordered`, the lock's holder is changing the model. parcels: the state
-    of an actor on its way to another worker, and its size. pinned: actors cannot be packed, so they stay where they
-    are. keep_…, kept_…: see `checkpoint.py`.
-    """
-
-    model: Floats
-    snapshots: Floats
-    gradients: Floats
-    adam_first: Floats
-    adam_second: Floats
-    adam_count: Integers
-    host: Integers
-    submitted: Integers
-    taken: Integers
-    turn: Integers
-    turns: NDArray[np.void]
-    digests: Floats
-    parcels: NDArray[np.uint8]
-    parcel_bytes: Integers
-    in_turn: Flags
-    pinned: Flags
-    keep_asked: Flags
-    keep_after: Integers
-    kept_after: Integers
-    kept_told: Integers
-    kept_model: Floats
-    kept_snapshots: Floats
-    kept_adam_first: Floats
-    kept_adam_second: Floats
-    kept_adam_count: Integers
-    kept_parcels: NDArray[np.uint8]
-    kept_parcel_bytes: Integers
+    model = Table[Floats](np.float32, "parameters")
+    """The shared parameters."""
+    snapshots = Table[Floats](np.float32, "actors", "parameters")
+    gradients = Table[Floats](np.float32, "actors", "parameters")
+    adam_first = Table[Floats](np.float32, "adam_statistics", "parameters")
+    adam_second = Table[Floats](np.float32, "adam_statistics", "parameters")
+    adam_count = Table[Integers](np.int64, "adam_statistics", 1)
+    host = Table[Integers](np.int64, "actors")
+    """The worker of each actor."""
+    submitted = Table[Integers](np.int64, "actors")
+    """Rollouts whose gradient an actor has handed in."""
+    taken = Table[Integers](np.int64, "actors")
+    """Rollouts whose gradient has been applied."""
+    turn = Table[Integers](np.int64, 1)
+    """Turns taken so far, which is the model's version."""
+    turns = Table[NDArray[np.void]](TURN, "turns")
+    digests = Table[Floats](np.float32, "digests", "parameters")
+    parcels = Table[NDArray[np.uint8]](np.uint8, "actors", "parcel_bytes")
+    """The state of an actor on its way to another worker."""
+    parcel_sizes = Table[Integers](np.int64, "actors")
+    in_turn = Table[Flags](np.bool_, 1)
+    """Under `ordered`, the lock's holder is changing the model."""
+    pinned = Table[Flags](np.bool_, 1)
+    """Actors cannot be packed, so they stay where they are."""
+    keep_asked = Table[Flags](np.bool_, 1)
+    """This and what follows: see `checkpoint.py`."""
+    keep_after = Table[Integers](np.int64, 1)
+    kept_after = Table[Integers](np.int64, "actors_and_model")
+    kept_told = Table[Integers](np.int64, "actors")
+    kept_model = Table[Floats](np.float32, "parameters")
+    kept_snapshots = Table[Floats](np.float32, "actors", "parameters")
+    kept_adam_first = Table[Floats](np.float32, "adam_statistics", "parameters")
+    kept_adam_second = Table[Floats](np.float32, "adam_statistics", "parameters")
+    kept_adam_count = Table[Integers](np.int64, "adam_statistics", 1)
+    kept_parcels = Table[NDArray[np.uint8]](np.uint8, "actors", "parcel_bytes")
+    kept_parcel_sizes = Table[Integers](np.int64, "actors")
 
     def __init__(self, shape: Shape) -> None:
         descriptor = os.memfd_create("a3c-bench")
@@ -151,10 +153,8 @@ class SharedTables:
         self._descriptor = descriptor
         offsets, size = shape.offsets()
         memory = mmap.mmap(descriptor, size)
-        for name, (dtype, dimensions) in shape.fields.items():
-            count = int(np.prod(dimensions))
-            array = np.frombuffer(memory, dtype, count, offsets[name]).reshape(dimensions)
-            setattr(self, name, array)
+        for name, table in TABLES.items():
+            setattr(self, name, table.view(memory, offsets[name], shape))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"shape": self.shape, "descriptor": DupFd(self._descriptor)}
@@ -186,6 +186,11 @@ class SharedTables:
     def close(self) -> None:
         """Give the descriptor back; the arrays stay valid while they are in use."""
         os.close(self._descriptor)
+
+
+TABLES: Mapping[str, Table[Any]] = {
+    name: table for name, table in vars(SharedTables).items() if isinstance(table, Table)
+}
 
 
 class Bell:

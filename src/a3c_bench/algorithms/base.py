@@ -1,0 +1,162 @@
+"""What an algorithm is: a section of params (`Settings`) that makes actors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_bench.arrays import Floats
+from a3c_bench.distributions.base import Distribution, distribution_for
+from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.learning.rollout import Collector
+from a3c_bench.networks.base import Architecture, Layout, Network
+from a3c_bench.sections import Actors, AdamStatistics, Section
+from a3c_bench.seeding import Role, stream
+
+Rollout = TypeVar("Rollout")
+InOrder = Callable[[Callable[[Any], Floats], Iterable[Any]], Iterable[Floats]]
+"""The built-in `map`, or one that computes in several threads and keeps the order."""
+
+
+class Losses(NamedTuple):
+    """Statistics of one update, each a mean over the rollout's env steps."""
+
+    policy_loss: float
+    value_error: float
+    """Squared difference between value and return."""
+    entropy: float
+    """Entropy of the policy, in nats."""
+
+
+class Statistics(NamedTuple):
+    """What is recorded of every update."""
+
+    env_steps: int
+    losses: Losses
+    gradient_norm: float
+    """Euclidean length, before clipping."""
+
+
+class Actor(ABC, Generic[Rollout]):
+    """One seeded actor-learner. It acts and learns on `network`, bound to its private snapshot of the model."""
+
+    def __init__(self, collector: Collector[Rollout], network: Network) -> None:
+        self._collector, self._network = collector, network
+
+    @abstractmethod
+    def learn(self, rollout: Rollout, gradient: Floats) -> Statistics:
+        """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
+
+    def collect(self) -> Rollout:
+        """Act on the snapshot until the rollout is complete."""
+        return self._collector.collect(self._network)
+
+    def record(self) -> None:
+        """Keep what the learning curve needs of the last rollout."""
+        self._collector.record()
+
+    def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
+        """The training episodes (`FINISHED`) not told of yet: every so many rollouts, or now if `everything`."""
+        return self._collector.finished_episodes(everything)
+
+    @property
+    def rollouts_told(self) -> int:
+        """The rollouts whose episodes it has told of."""
+        return self._collector.rollouts_told
+
+    @property
+    def environment(self) -> Any:
+        """What it steps."""
+        return self._collector.environment
+
+    def state(self) -> tuple[Any, ...]:
+        """All that the next rollout depends on, besides the snapshot; can be pickled if the environment can."""
+        return self._collector.state()
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Go on from another actor's `state`."""
+        self._collector.restore(state)
+
+
+MakeActor = Callable[[int, Floats], Actor[Any]]
+"""An actor by its number, and the snapshot (size,) that it reads."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A trained policy: its outputs by rows of observations, and what they mean."""
+
+    outputs: Callable[[Floats], Floats]
+    distribution: Distribution
+
+
+class Settings(Section, ABC):
+    """The section of params of one algorithm; `kind` names its class."""
+
+    TIMES_TEXTBOOK: ClassVar[float | None] = None
+    """What `make speed` asks of it: env steps per second ÷ the textbook loop's."""
+
+    kind: str
+    actors: Actors
+    adam_statistics: AdamStatistics
+
+    @property
+    @abstractmethod
+    def rollouts(self) -> int:
+        """Rollouts of every actor."""
+
+    @abstractmethod
+    def with_budget(self, rollouts: int) -> Self:
+        """The same with so many rollouts of every actor."""
+
+    @abstractmethod
+    def learning_rate_of(self, rollout: int) -> float:
+        """Adam's step size for the update of an actor's rollout, by its number."""
+
+    @abstractmethod
+    def architecture(self, environment: EnvironmentInfo) -> Architecture:
+        """The network on an environment."""
+
+    @abstractmethod
+    def actor_maker(self, environment: EnvironmentInfo, seed: int, in_order: InOrder = map) -> MakeActor:
+        """Makes the actors of training run `seed`.
+
+        Those of one maker share buffers: each must have learned from its rollout before the next one collects.
+        """
+
+    def with_work_for_threads(self) -> Self | None:
+        """The same with rollouts that several threads can share; None where they never can."""
+        return None
+
+    @property
+    def textbook_episodes(self) -> int | None:
+        """Episodes of a whole training, where that is the textbook's own loop."""
+        return None
+
+    def objection(self, environment: EnvironmentInfo) -> str | None:
+        """Why nobody can want these settings on an environment: the key, its value, and what mends it."""
+        return None
+
+    @property
+    def turns(self) -> int:
+        """Of a whole training."""
+        return self.actors * self.rollouts
+
+    def layout(self, environment: EnvironmentInfo) -> Layout:
+        """Of the network's parameters."""
+        return self.architecture(environment).layout
+
+    def initial_parameters(self, environment: EnvironmentInfo, seed: int) -> Floats:
+        """Version 0 of the model (size,)."""
+        return self.architecture(environment).initial(stream(seed, Role.PARAMETERS))
+
+    def policy(self, environment: EnvironmentInfo, parameters: Floats) -> Policy:
+        """The policy of a trained model, by its flat parameters (size,)."""
+        network = self.architecture(environment).bind(parameters)
+        return Policy(
+            lambda observations: network.policy(observations, network.trace((len(observations),))),
+            distribution_for(environment.action),
+        )

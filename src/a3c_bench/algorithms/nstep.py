@@ -1,0 +1,221 @@
+"""A3C with n-step rollouts, GAE and vectorised environments (Mnih et al. 2016; Schulman et al. 2016)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, NamedTuple, Self, cast
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Settings, Statistics
+from a3c_bench.arrays import Flags, Floats
+from a3c_bench.distributions.base import Taken, distribution_for
+from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.learning.optimizer import clip
+from a3c_bench.learning.returns import generalised_advantages, standardise
+from a3c_bench.learning.rollout import Block, BlockCollector, flat_rows
+from a3c_bench.networks.base import Gradient, Network
+from a3c_bench.networks.dense import DenseArchitecture
+from a3c_bench.sections import Fraction, Weight, Widths
+from a3c_bench.seeding import Role, environment_seed, stream
+
+MOST_ROLLOUT_ROWS = 2**22
+# A rollout is learned in parts of this many rows, their gradients summed in order: threads can share the parts
+# between them and the sum stays the same.
+PART_ROWS = 1024
+FIRST_POLICY_GAIN = 0.01
+"""A nearly uniform first policy, as usual for A2C and PPO."""
+
+
+class NStep(Settings):
+    """The section of params."""
+
+    TIMES_TEXTBOOK = 120
+
+    envs: Annotated[int, Field(ge=1, le=65536)]
+    rollout_steps: Annotated[int, Field(ge=1, le=65536)]
+    total_steps: PositiveInt
+    learning_rate: PositiveFloat
+    final_learning_rate: Weight
+    gamma: Fraction
+    gae_lambda: Fraction
+    value_weight: Weight
+    entropy_weight: Weight
+    max_gradient_norm: PositiveFloat
+    normalize_advantages: bool
+    hidden: Widths
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError("final_learning_rate must not exceed learning_rate")
+        if self.envs * self.rollout_steps > MOST_ROLLOUT_ROWS:
+            raise ValueError(f"envs × rollout_steps must not exceed {MOST_ROLLOUT_ROWS}")
+        return self
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts of every actor: as many as the step budget needs, rounded up."""
+        return -(-self.total_steps // (self.actors * self.envs * self.rollout_steps))
+
+    def with_budget(self, rollouts: int) -> Self:
+        """The same with so many rollouts of every actor."""
+        rows = rollouts * self.actors * self.envs * self.rollout_steps
+        return self.model_copy(update={"total_steps": rows})
+
+    def with_work_for_threads(self) -> Self:
+        """The same with rollouts of three parts."""
+        return self.model_copy(update={"envs": 128, "rollout_steps": 20})
+
+    def learning_rate_of(self, rollout: int) -> float:
+        """It falls linearly over an actor's rollouts."""
+        start, end = self.learning_rate, self.final_learning_rate
+        return start + (end - start) * rollout / max(self.rollouts - 1, 1)
+
+    def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
+        """Shared tanh layers with a linear actor and a linear critic."""
+        return DenseArchitecture(
+            inputs=environment.observation.size,
+            outputs=distribution_for(environment.action).size,
+            hidden=self.hidden,
+            activation="tanh",
+            policy_gain=FIRST_POLICY_GAIN,
+        )
+
+    def actor_maker(self, environment: EnvironmentInfo, seed: int, in_order: InOrder = map) -> MakeActor:
+        """Makes the actors of training run `seed`; they share one `Workspace`."""
+        workspace = Workspace(self, environment, in_order)
+        return lambda index, parameters: NStepActor(self, environment, seed, index, parameters, workspace)
+
+
+class Part(NamedTuple):
+    """Some rows of a rollout, and room for the gradient of their loss, which is used again for every rollout."""
+
+    rows: slice
+    gradient: Gradient
+
+
+class Workspace:
+    """Buffers for one rollout and its gradient: all actors of a worker use them, one after another.
+
+    So they stay in the core's cache, where those of every actor would not fit.
+    """
+
+    def __init__(self, settings: NStep, environment: EnvironmentInfo, in_order: InOrder = map) -> None:
+        steps, envs = settings.rollout_steps, settings.envs
+        architecture = settings.architecture(environment)
+        network = architecture.bind(np.zeros(architecture.layout.size, np.float32))
+        self.distribution = distribution_for(environment.action)
+        self.block = Block.allocate(steps, envs, environment.observation.size, network, self.distribution)
+        self.flat_trace = self.block.flat_trace
+        self.parts = row_parts(network, steps * envs)
+        # One part alone has nothing to share between threads.
+        self.in_order = in_order if len(self.parts) > 1 else map
+
+
+def row_parts(network: Network, rows: int) -> list[Part]:
+    """The parts in which a rollout of so many rows is learned."""
+    bounds = [*range(0, rows, PART_ROWS), rows]
+    return [Part(slice(start, stop), network.gradient(stop - start)) for start, stop in pairwise(bounds)]
+
+
+class NStepActor(Actor[Block]):
+    """GAE on a block of `rollout_steps` × `envs`."""
+
+    def __init__(
+        self,
+        settings: NStep,
+        environment: EnvironmentInfo,
+        seed: int,
+        index: int,
+        parameters: Floats,
+        workspace: Workspace,
+    ) -> None:
+        self._settings, self._workspace = settings, workspace
+        collector = BlockCollector(
+            environment.make_vector(settings.envs),
+            environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
+            stream(seed, Role.TRAIN_ACTION, index),
+            workspace.distribution,
+            workspace.block,
+        )
+        super().__init__(collector, settings.architecture(environment).bind(parameters))
+
+    def learn(self, rollout: Block, gradient: Floats) -> Statistics:
+        """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
+        by_policy, by_values, losses = self.loss(rollout)
+        first, *others = self.part_gradients(rollout, by_policy, by_values)
+        np.copyto(gradient, first)
+        for other in others:
+            gradient += other
+        length = clip(gradient, self._settings.max_gradient_norm)
+        return Statistics(rollout.env_steps, losses, length)
+
+    def loss(self, rollout: Block) -> tuple[Floats, Floats, Losses]:
+        """The loss's gradients by the policy's outputs (rows, outputs) and the values (rows,), and its statistics."""
+        settings = self._settings
+        values = self._network.values(self._workspace.flat_trace).reshape(len(rollout.rewards) + 1, -1)
+        advantages = generalised_advantages(
+            rollout.rewards,
+            values,
+            rollout.terminated,
+            rollout.truncated,
+            rollout.counted,
+            settings.gamma,
+            settings.gae_lambda,
+        )
+        returns = advantages + values[:-1]
+        if settings.normalize_advantages:
+            advantages = standardise(advantages, rollout.counted)
+        return nstep_loss(
+            self._workspace.distribution.taken(flat_rows(rollout.outputs), flat_rows(rollout.actions)),
+            values[:-1].reshape(-1),
+            advantages.reshape(-1),
+            returns.reshape(-1),
+            rollout.counted.reshape(-1),
+            settings.value_weight,
+            settings.entropy_weight,
+        )
+
+    def part_gradients(self, rollout: Block, by_policy: Floats, by_values: Floats) -> Sequence[Floats]:
+        """The gradient of every part of the rows, in their order."""
+        observations, trace = flat_rows(rollout.observations), self._workspace.flat_trace
+
+        def gradient_of(part: Part) -> Floats:
+            rows = part.rows
+            part_trace = [array[rows] for array in trace]
+            self._network.backward(observations[rows], part_trace, by_policy[rows], by_values[rows], part.gradient)
+            return part.gradient.flat
+
+        return list(self._workspace.in_order(gradient_of, self._workspace.parts))
+
+
+def nstep_loss(
+    taken: Taken,
+    values: Floats,
+    advantages: Floats,
+    returns: Floats,
+    counted: Flags,
+    value_weight: float,
+    entropy_weight: float,
+) -> tuple[Floats, Floats, Losses]:
+    """A3C's loss (Mnih et al. 2016), averaged over the counted rows: its gradients by outputs and values.
+
+    Mean of −log π(a|s) · advantage − entropy_weight · H(π) + value_weight · (V − return)². All arguments are flat,
+    (rows,); advantages of rows that are not counted must be 0.
+    """
+    # A rollout in which every row only reset has no experience: its loss is 0.
+    count = np.float32(max(int(np.count_nonzero(counted)), 1))
+    weights = cast(Floats, counted / count)
+    by_policy = taken.loss_gradient(
+        advantages / count, cast(Floats, np.float32(entropy_weight) * weights) if entropy_weight else None
+    )
+    errors = values - returns
+    weighted_errors = errors * weights
+    by_values = cast(Floats, np.float32(2 * value_weight) * weighted_errors)
+    losses = Losses(
+        policy_loss=float(-np.dot(taken.log_probabilities, advantages) / count),
+        value_error=float(np.dot(weighted_errors, errors)),
+        entropy=float(np.dot(taken.entropies, weights)),
+    )
+    return by_policy, by_values, losses

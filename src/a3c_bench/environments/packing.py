@@ -1,0 +1,127 @@
+"""How an environment is packed, for a checkpoint or on its way to another worker.
+
+One that pickles where it is, is pickled. Else its random state at the last reset and the actions since are packed, and
+replayed. Which of them holds is tried once, and never guessed from a type: environments pickle without an error and
+come back as another.
+"""
+
+import pickle
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import SyncVectorEnv, VectorEnv
+
+Packing = Literal["pickled", "replayed", "pinned"]
+"""Pinned: it cannot be packed, so there are no checkpoints and its actor stays where it is."""
+
+TRIED_STEPS = 60
+"""Before it is packed, and so many again, a reset between them, to compare it with its copy."""
+TRIED_COUNT = 2
+"""Environments of a vector that is tried."""
+Environment = gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
+
+
+def make_plain(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    """One environment as Gymnasium makes it, with its time limit."""
+    return gymnasium.make(name, disable_env_checker=True, **options)
+
+
+class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Packs its random state at the last reset and the actions since, which its copy takes again."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(make_plain(name, **options))
+        self._name = name
+        self._start: int | np.random.Generator | None = None
+        self._actions: list[Any] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """The environment's own reset."""
+        self._start = deepcopy(self.env.unwrapped.np_random) if seed is None else seed
+        self._actions = []
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        """The environment's own step."""
+        self._actions.append(action)
+        return self.env.step(action)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _replay, (self._name, self._start, np.array(self._actions))
+
+    @property
+    def room(self) -> int:
+        """Bytes that it may need when it is packed at an episode's end, more than at its start."""
+        limit = self.env.spec.max_episode_steps if self.env.spec else None
+        return (limit or 0) * np.asarray(self.action_space.sample()).nbytes
+
+
+def _replay(name: str, start: int | np.random.Generator | None, actions: Any) -> Replayed:
+    environment = Replayed(name)
+    if isinstance(start, int):
+        environment.reset(seed=start)
+    elif start is not None:
+        environment.env.unwrapped.np_random = start
+        environment.reset()
+    for action in actions:
+        environment.step(action)
+    return environment
+
+
+class Together(SyncVectorEnv):
+    """Single environments, stepped one after another as Gymnasium does it; unlike Gymnasium's class it pickles."""
+
+    STATE = ("_env_obs", "_observations", "_rewards", "_terminations", "_truncations", "_autoreset_envs")
+
+    def __init__(self, environments: Sequence[gymnasium.Env[Any, Any]]) -> None:
+        # Whoever steps it copies what is to be kept.
+        super().__init__([partial(_itself, environment) for environment in environments], copy=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Together, (self.envs,), {name: getattr(self, name) for name in self.STATE}
+
+
+def _itself(environment: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    return environment
+
+
+def room(environment: Any) -> int:
+    """Bytes by which a packed environment may grow on the way to an episode's end."""
+    return sum(map(room, environment.envs)) if isinstance(environment, Together) else getattr(environment, "room", 0)
+
+
+def keeps_state(make: Callable[[], Environment]) -> bool:
+    """Whether a packed copy steps, resets and steps as the original does; any error of an environment says no."""
+    original = make()
+    actions = deepcopy(original.action_space)
+    actions.seed(0)
+    try:
+        original.reset(seed=0)
+        _walk(original, [actions.sample() for _ in range(TRIED_STEPS)])
+        copy = pickle.loads(pickle.dumps(original))  # noqa: S301  # just packed here
+        path = [actions.sample() for _ in range(TRIED_STEPS)]
+        return data_equivalence(_walk(original, path), _walk(copy, path), exact=True)
+    except Exception:  # an environment's own code may raise anything
+        return False
+    finally:
+        original.close()
+
+
+def _walk(environment: Environment, actions: Sequence[Any]) -> list[Any]:
+    """What it answers to the actions, and after a reset to all of them again."""
+    answers: list[Any] = []
+    for lap in range(2):
+        for action in actions:
+            observation, reward, terminated, truncated, _ = environment.step(action)
+            answers.append(deepcopy((observation, reward, terminated, truncated)))
+            # A vector resets by itself.
+            if not isinstance(environment, VectorEnv) and (terminated or truncated):
+                answers.append(environment.reset()[0])
+        if lap == 0:
+            answers.append(deepcopy(environment.reset()[0]))
+    return answers

@@ -1,0 +1,20 @@
+"""What the sections of params.yaml have in common: their strictness, and the types of their values."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+AdamStatistics = Literal["shared", "own"]
+Actors = Annotated[int, Field(ge=1, le=1024)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+# YAML knows lists only, which a strict tuple would refuse.
+Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8, strict=False)]
+
+
+class Section(BaseModel):
+    """A section: every key is required, none is unknown, and nothing is quietly converted."""
+
+    # strict: a string, or a number with a fraction, is not turned into an integer.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

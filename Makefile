@@ -46,8 +46,8 @@ profile: check ## time this machine anew, whatever was measured before, and repo
 compare: setup ## put experiments side by side on a page, compare/index.html (EXP="name other"; by default all of this commit)
 	@$(RUN) compare $(EXP)
 
-watch: setup ## watch a trained policy play, in a window (ALGORITHM=nstep SEED=0 MOMENT=early)
-	@$(RUN) watch $(or $(ALGORITHM),nstep) $(or $(SEED),0) $(if $(MOMENT),--moment $(MOMENT))
+watch: setup ## watch a trained policy play, in a window (ALGORITHM= SEED= MOMENT=early; by default the params' first)
+	@$(RUN) watch $(if $(ALGORITHM),--algorithm '$(ALGORITHM)') $(if $(SEED),--seed '$(SEED)') $(if $(MOMENT),--moment $(MOMENT))
 
 verify: setup ## make the committed results again from nothing and compare (WORKERS= THREADS= SCHEDULE= SEEDS=0,1 ALGORITHMS=)
 	@$(RUN) verify $(VERIFY)
@@ -71,7 +71,7 @@ peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train o
 	$(@D)/bin/pip install --quiet --requirement $<
 	@touch $@
 
-search: setup ## search for the fastest hyper-parameters of nstep (about 20 minutes)
+search: setup ## search for the fastest hyper-parameters (about 20 minutes)
 	@$(RUN) search
 
 test: setup lint ## lint, types and tests

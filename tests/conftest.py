@@ -16,7 +16,8 @@ numerics.pin("portable")
 import pytest
 from ruamel.yaml import YAML
 
-from a3c_bench.config import Config, parse_config, read_yaml
+from a3c_bench.config import Config, parse_config
+from a3c_bench.params import read_yaml
 
 ROOT = Path(__file__).parent.parent
 SMALL = {

@@ -69,9 +69,10 @@ def trained(threads: int, hidden: int) -> bytes:
     from pathlib import Path
 
     from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
-    from a3c_bench.config import parse_config, read_yaml
+    from a3c_bench.config import parse_config
     from a3c_bench.environments.make import describe
     from a3c_bench.learning.optimizer import Adam
+    from a3c_bench.params import read_yaml
 
     params = read_yaml(Path(__file__).parent.parent / "params.yaml")
     params["nstep"].update(envs=128, rollout_steps=20, hidden=[hidden, hidden])

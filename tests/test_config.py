@@ -3,8 +3,9 @@ from conftest import ROOT, merged, small_params
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a3c_bench.config import Config, load_config, parse_config, read_yaml
+from a3c_bench.config import Config, load_config, parse_config
 from a3c_bench.errors import BadInputError
+from a3c_bench.params import read_yaml
 
 
 def test_the_projects_params_are_valid():

@@ -1,20 +1,34 @@
-"""`dvc.yaml` against the code: every stage depends on what it imports, and names the params that it reads."""
+"""`dvc.yaml` against the code: every stage depends on what decides its results, and names the params that it reads."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, small_config
+from conftest import ROOT, environment, small_params, write_params
 from ruamel.yaml import YAML
 
-from a3c_bench.cli import chosen
 from a3c_bench.config import Config
-from a3c_bench.errors import BadInputError
 
 SOURCE = ROOT / "src"
+PACKAGE = SOURCE / "a3c_bench"
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 STAGES = list(PIPELINE["stages"])
-ENTRY = SOURCE / "a3c_bench" / "cli.py"
+VIEWS = {
+    PACKAGE / name
+    for name in (
+        "errors.py",
+        "machine.py",
+        "params.py",
+        "progress.py",
+        "results/checkpoints.py",
+        "supervision.py",
+        "tracking/tracker.py",
+    )
+}
+"""How a stage runs and what a person sees of it: no result depends on them, nor on what they import."""
 
 
 def module_file(name):
@@ -29,12 +43,10 @@ class RunTime(ast.NodeTransformer):
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
-def imports(path, whole=True):
-    """The files of this package that `path` imports; `whole`: inside functions too."""
-    tree = RunTime().visit(ast.parse(path.read_text()))
-    nodes = ast.walk(tree) if whole else tree.body
+def imports(path):
+    """The files of this package that `path` imports, inside functions too."""
     found = set()
-    for node in nodes:
+    for node in ast.walk(RunTime().visit(ast.parse(path.read_text()))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("a3c_bench"):
             for alias in node.names:
                 inner = module_file(f"{node.module}.{alias.name}")
@@ -44,16 +56,20 @@ def imports(path, whole=True):
     return found
 
 
-def runs(stage):
-    """All files of this package that a stage's command imports."""
-    reached, waiting = set(), [ENTRY, module_file(f"a3c_bench.stages.{stage}")]
+def decides(stage):
+    """All files of this package that a stage imports, the views apart."""
+    reached, waiting = set(), [module_file(f"a3c_bench.stages.{stage}")]
     while waiting:
         path = waiting.pop()
-        if path not in reached:
+        if path not in reached | VIEWS:
             reached.add(path)
-            # The entry imports a stage's module only when that stage runs.
-            waiting += imports(path, whole=path != ENTRY)
+            waiting += imports(path)
     return reached
+
+
+def sources(stage):
+    """The files and folders of this package that `dvc.yaml` names for a stage."""
+    return [ROOT / path for path in PIPELINE["stages"][stage].get("deps", []) if path.startswith("src")]
 
 
 def interpolated(entries):
@@ -63,27 +79,37 @@ def interpolated(entries):
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_is_a_module_and_a_command(stage):
     assert module_file(f"a3c_bench.stages.{stage}").exists()
+    assert module_file(f"a3c_bench.commands.{stage}").exists()
     assert PIPELINE["stages"][stage]["cmd"].startswith(f"exec env PYTHONPATH=src python -m a3c_bench {stage}")
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "machine"])
-def test_a_stage_depends_on_every_module_it_imports(stage):
-    dependencies = [ROOT / path for path in PIPELINE["stages"][stage]["deps"] if path.startswith("src")]
+def test_a_stage_depends_on_every_module_that_decides_its_results(stage):
     missing = [
-        path.relative_to(ROOT)
-        for path in runs(stage)
-        if path.name != "__init__.py" and not any(path.is_relative_to(dependency) for dependency in dependencies)
+        str(path.relative_to(ROOT))
+        for path in decides(stage)
+        if path.name != "__init__.py" and not any(path.is_relative_to(source) for source in sources(stage))
     ]
     assert not missing
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stages_dependencies_exist_and_are_needed(stage):
+def test_a_stage_depends_on_nothing_else_of_the_code(stage):
+    run_as_a_program = {PACKAGE / "textbook.py"} if stage == "profile" else set()
+    for source in sources(stage):
+        assert source.exists(), source
+        assert not any(view.is_relative_to(source) for view in VIEWS), source
+        assert any(path.is_relative_to(source) for path in decides(stage) | run_as_a_program), source
+
+
+def test_the_views_are_modules():
+    assert not [path for path in VIEWS if not path.exists()]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stages_other_dependencies_exist(stage):
     for path in PIPELINE["stages"][stage].get("deps", []):
-        if path.startswith("src") and path.endswith(".py"):
-            text_run = {SOURCE / "a3c_bench" / "textbook.py"}  # run as a program, not imported
-            assert ROOT / path in runs(stage) | text_run, path
-        assert path.startswith(("reports", "models")) or (ROOT / path).exists(), path
+        assert path.startswith(("reports", "models", "src")) or (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -94,9 +120,9 @@ def test_dependencies_are_locked_and_code_hashes_nothing_that_changes_by_itself(
 
 
 def keys_read(stage):
-    """Top-level params that a stage's code reads as `config.KEY`; MLflow's view of the params apart."""
+    """Top-level params that a stage's code reads as `config.KEY`."""
     read = set()
-    for path in runs(stage) - {SOURCE / "a3c_bench" / name for name in ("tracking.py", "cli.py", "config.py")}:
+    for path in decides(stage) - {PACKAGE / "config.py"}:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in Config.model_fields:
                 owner = ast.unparse(node.value)
@@ -131,21 +157,48 @@ def test_small_results_are_kept_in_git_and_models_are_not(stage):
         assert heavy or entry[path] == {"cache": False}
 
 
-def test_no_params_reach_a_shell():
-    assert not [name for name, stage in PIPELINE["stages"].items() if "$" in stage["cmd"]]
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_reach_a_shell_as_options_only(stage):
+    """DVC quotes the strings of `${item}`, but not a mapping's keys: that it is none, DVC sees by the paths."""
+    section = PIPELINE["stages"][stage]
+    assert section["cmd"].count("$") == ("matrix" in section)
+    if "matrix" in section:
+        assert section["cmd"].endswith(f" {stage} ${{item}}")
+        (path, *_) = interpolated(section["outs"])
+        assert all(f"${{item.{key}}}" in path for key in section["matrix"])
+
+
+PWNED = "x; touch pwned; #"
 
 
 @pytest.mark.parametrize(
-    ("stage", "expected"), [("train@episodic-3", ("episodic", 3)), ("train@nstep-0", ("nstep", 0))]
+    ("changes", "words"),
+    [
+        ({"seeds": ["0; touch pwned"]}, "a3c-bench: params.yaml: "),
+        ({"algorithms": [PWNED]}, "a3c-bench: params.yaml: "),
+        ({"algorithms": ["$(touch pwned)"]}, "a3c-bench: params.yaml: "),
+        ({"seeds": [{PWNED: 1}]}, "Cannot interpolate data of type 'dict'"),
+        ({"algorithms": [{PWNED: 1}]}, "Cannot interpolate data of type 'dict'"),
+        ({"seeds": [[PWNED]]}, "Cannot interpolate data of type 'list'"),
+    ],
 )
-def test_a_stage_learns_its_algorithm_and_seed_from_its_name(stage, expected, monkeypatch):
-    monkeypatch.setenv("DVC_STAGE", stage)
-    assert chosen(small_config(seeds=[0, 3]), None, None) == expected
-    assert chosen(small_config(), "nstep", 7) == ("nstep", 7)
+def test_dvc_runs_nothing_that_params_slip_into_a_command(tmp_path, changes, words):
+    training = {**PIPELINE["stages"]["train"], "deps": []}
+    write_params(tmp_path, {**small_params(), **changes, **{PWNED: {}, "$(touch pwned)": {}}})
+    with (tmp_path / "dvc.yaml").open("w") as file:
+        YAML(typ="safe").dump({"stages": {"train": training}}, file)
+    (tmp_path / "src").symlink_to(SOURCE)
+    said = repro(tmp_path)
+    assert [words in line for line in said.splitlines()].count(True) == 1, said
+    assert "Traceback" not in said
+    assert not list(tmp_path.rglob("pwned"))
 
 
-@pytest.mark.parametrize("stage", ["", "train", "train@nstep-9", "train@nstep-0; touch pwned", "train@-"])
-def test_a_stage_of_another_name_is_refused(stage, monkeypatch):
-    monkeypatch.setenv("DVC_STAGE", stage)
-    with pytest.raises(BadInputError, match="which algorithm and seed"):
-        chosen(small_config(), None, None)
+def repro(folder):
+    """What `dvc repro` says in a new repository, which must fail."""
+    dvc = Path(sys.executable).parent / "dvc"
+    variables = environment(PATH=f"{dvc.parent}:{os.environ['PATH']}", DVC_NO_ANALYTICS="true")
+    for command in (["init", "--no-scm", "--quiet"], ["repro"]):
+        result = subprocess.run([dvc, *command], cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    return result.stdout + result.stderr

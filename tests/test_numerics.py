@@ -31,6 +31,12 @@ def test_a_variable_set_otherwise_is_named():
     assert "'SkylakeX'" in result.stderr
 
 
+def test_what_params_ask_for_is_read_before_they_are_validated():
+    assert numerics.asked({"numerics": "native"}) == "native"
+    for content in ({"numerics": "portable"}, {"numerics": "fast"}, {"numerics": [1]}, {}, [], None, "native"):
+        assert numerics.asked(content) == "portable"
+
+
 def test_native_leaves_the_kernels_alone():
     code = "from a3c_bench import numerics; numerics.pin('native'); import os; print(os.environ.get('MKL_CBWR'))"
     assert python(code).stdout.strip() == "None"

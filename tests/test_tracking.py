@@ -23,7 +23,7 @@ def runs(client):
 
 @MLFLOW_WARNINGS
 def test_a_training_run_is_shown_in_full(a3c_bench, workspace, client):
-    for command in (["train", "nstep", "0"], ["evaluate", "nstep", "0"], ["train", "episodic", "0"]):
+    for command in (["train"], ["evaluate"], ["train", "--algorithm", "episodic"]):
         result = a3c_bench(*command)
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
@@ -72,16 +72,16 @@ def assert_left_out_once(result):
     ids=["away", "path", "uri"],
 )
 def test_a_store_that_cannot_be_had_is_left_out(a3c_bench, uri):
-    assert_left_out_once(a3c_bench("train", "nstep", "0", MLFLOW_TRACKING_URI=uri))
+    assert_left_out_once(a3c_bench("train", MLFLOW_TRACKING_URI=uri))
 
 
 def test_a_locked_database_is_left_out(a3c_bench, workspace):
     write_params(workspace, small_params(nstep={"total_steps": 800}))
-    assert a3c_bench("train", "nstep", "0").returncode == 0
+    assert a3c_bench("train").returncode == 0
     database = sqlite3.connect(workspace / "mlflow.db")
     database.execute("BEGIN EXCLUSIVE")
     try:
-        assert_left_out_once(a3c_bench("train", "nstep", "0"))
+        assert_left_out_once(a3c_bench("train"))
     finally:
         database.rollback()
         database.close()

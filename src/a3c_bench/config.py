@@ -1,7 +1,6 @@
 """`params.yaml`, validated into one frozen `Config`."""
 
 import reprlib
-import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,19 +8,16 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 
 from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import kinds, settings_class
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.errors import BadInputError
+from a3c_bench.numerics import Numerics
+from a3c_bench.params import PARAMS_FILE, read_yaml
 from a3c_bench.sections import Section
 
-PARAMS_FILE = Path("params.yaml")
-
 ScheduleName = Literal["ordered", "hogwild"]
-Numerics = Literal["portable", "native"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 # It is part of file names, of a stage's name, and of a command.
 SectionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
@@ -127,23 +123,6 @@ class Config(Section):
 def load_config(path: Path = PARAMS_FILE) -> Config:
     """Read and validate `path`; raises `BadInputError` with one line that names what is wrong."""
     return parse_config(read_yaml(path), path)
-
-
-def read_yaml(path: Path) -> object:
-    """The parsed content of `path`; raises `BadInputError` when it cannot be read or parsed."""
-    try:
-        with warnings.catch_warnings():
-            # YAML allows the name of an anchor twice.
-            warnings.simplefilter("ignore", ReusedAnchorWarning)
-            # DVC reads YAML 1.2 with this parser too: `1e-4` is a number for both.
-            return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInputError(f"{path}: cannot be read ({error.strerror}); run from the repository's root") from None
-    except RecursionError:
-        raise BadInputError(f"{path}: not valid YAML: nested too deeply") from None
-    except Exception as error:  # the parser's own mistakes too: KeyError for a version of YAML that it does not know
-        reason = " ".join((str(error) if isinstance(error, YAMLError | ValueError) else repr(error)).split())
-        raise BadInputError(f"{path}: not valid YAML: {reason}") from None
 
 
 def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:

@@ -4,9 +4,11 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
-from a3c_bench.config import Numerics
 from a3c_bench.errors import BadInputError
+
+Numerics = Literal["portable", "native"]
 
 # One thread: with more, OpenBLAS and MKL cut a matrix product elsewhere and round it differently.
 SINGLE_THREADED: Mapping[str, str] = {
@@ -23,6 +25,11 @@ PORTABLE: Mapping[str, str] = {
     "ATEN_CPU_CAPABILITY": "avx2",
 }
 NEEDED_CPU_FLAGS = frozenset({"avx2", "fma"})
+
+
+def asked(content: object) -> Numerics:
+    """What parsed params ask for; `portable` where that is nothing valid, which their validation names afterwards."""
+    return "native" if isinstance(content, dict) and content.get("numerics") == "native" else "portable"
 
 
 def pin(numerics: Numerics) -> None:

@@ -114,10 +114,10 @@ def test_a_loss_that_is_not_finite_names_actor_and_step():
 
 @pytest.fixture
 def training(tmp_path):
-    """`a3c-bench train nstep 0` under way, as DVC would run it."""
+    """`a3c-bench train` under way, as DVC would run it."""
     write_params(tmp_path, small_params(**LONG))
     process = subprocess.Popen(
-        [sys.executable, "-m", "a3c_bench", "train", "nstep", "0"],
+        [sys.executable, "-m", "a3c_bench", "train"],
         cwd=tmp_path,
         env=environment(DVC_STAGE="train@nstep-0", A3C_BENCH_SUPERVISOR=str(os.getpid())),
         stderr=subprocess.PIPE,
@@ -214,7 +214,9 @@ def test_training_ends_with_the_process_that_wanted_it(tmp_path, shell, victim):
 def train_command():
     """The stage's command as dvc.yaml has it, but with this checkout's source."""
     command = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["cmd"]
-    return command.replace("=src python", f"={ROOT / 'src'} {sys.executable}")
+    return command.replace("=src python", f"={ROOT / 'src'} {sys.executable}").replace(
+        "${item}", "--algorithm nstep --seed 0"
+    )
 
 
 def test_the_textbook_loop_ends_with_the_process_that_wanted_it():

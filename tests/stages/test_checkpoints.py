@@ -17,15 +17,15 @@ FILES = ("curve.csv", "updates.csv", "digests.csv", "metrics.json")
 LONGER = {"nstep": {"total_steps": 160_000}, "episodic": {"episodes": 400}}
 
 
-def start(folder, *arguments, **variables):
-    command = [sys.executable, "-m", "a3c_bench", "train", *arguments]
+def start(folder, algorithm, *arguments, **variables):
+    command = [sys.executable, "-m", "a3c_bench", "train", "--algorithm", algorithm, *arguments]
     return subprocess.Popen(
         command, cwd=folder, env=environment(**variables), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
-def finish(folder, *arguments, **variables):
-    process = start(folder, *arguments, **variables)
+def finish(folder, algorithm, *arguments, **variables):
+    process = start(folder, algorithm, *arguments, **variables)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     return said
@@ -42,7 +42,7 @@ def checkpoints(folder):
 
 def interrupt(folder, algorithm, number=signal.SIGTERM, count=2, **variables):
     """Train until there are `count` checkpoints, then send the signal."""
-    process = start(folder, algorithm, "0", **variables)
+    process = start(folder, algorithm, **variables)
     deadline = time.monotonic() + 60
     while len(checkpoints(folder)) < count and process.poll() is None:
         assert time.monotonic() < deadline
@@ -58,7 +58,7 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     write_params(folder, small_params(**LONGER))
     for algorithm in ("nstep", "episodic"):
-        finish(folder, algorithm, "0")
+        finish(folder, algorithm)
     assert not (folder / ".a3c-bench").exists()
     return folder
 
@@ -86,7 +86,7 @@ def test_an_interrupted_training_goes_on_to_the_same_files(algorithm, number, ex
         assert len(said.splitlines()) == 1
         assert "the same command goes on from there" in said
     assert not (folder / "models").exists()
-    assert "goes on from the checkpoint at turn" in finish(folder, algorithm, "0")
+    assert "goes on from the checkpoint at turn" in finish(folder, algorithm)
     assert results(folder, algorithm) == results(undisturbed, algorithm)
     assert not (folder / ".a3c-bench").exists()
 
@@ -177,7 +177,7 @@ def test_a_bad_checkpoint_is_refused_and_the_one_before_it_used(
 def test_a_checkpoint_of_other_params_is_left_alone(folder):
     interrupt(folder, "nstep")
     write_params(folder, small_params(nstep={"gamma": 0.5}))
-    said = finish(folder, "nstep", "0")
+    said = finish(folder, "nstep")
     assert "begins anew" in said
     assert "other params" in said
     assert checkpoints(folder)
@@ -186,14 +186,14 @@ def test_a_checkpoint_of_other_params_is_left_alone(folder):
 def test_training_goes_on_with_another_number_of_workers(folder, undisturbed):
     interrupt(folder, "nstep")
     write_params(folder, small_params(**LONGER, workers=3))
-    assert "goes on from the checkpoint" in finish(folder, "nstep", "0")
+    assert "goes on from the checkpoint" in finish(folder, "nstep")
     assert results(folder, "nstep") == results(undisturbed, "nstep")
 
 
 @pytest.mark.parametrize(("arguments", "variables"), [(["--fresh"], {}), ([], {"A3C_BENCH_FRESH": "1"})])
 def test_fresh_ignores_checkpoints(arguments, variables, folder, undisturbed):
     interrupt(folder, "nstep")
-    said = finish(folder, "nstep", "0", *arguments, **variables)
+    said = finish(folder, "nstep", *arguments, **variables)
     assert "goes on" not in said
     assert results(folder, "nstep") == results(undisturbed, "nstep")
 
@@ -201,7 +201,7 @@ def test_fresh_ignores_checkpoints(arguments, variables, folder, undisturbed):
 def test_a_folder_that_others_can_enter_is_refused(folder, undisturbed):
     (folder / ".a3c-bench").mkdir()
     (folder / ".a3c-bench").chmod(0o755)
-    said = finish(folder, "nstep", "0")
+    said = finish(folder, "nstep")
     assert "open to other users (mode 755)" in said
     assert "without checkpoints" in said
     assert results(folder, "nstep") == results(undisturbed, "nstep")
@@ -209,10 +209,10 @@ def test_a_folder_that_others_can_enter_is_refused(folder, undisturbed):
 
 def test_a_second_process_that_trains_the_same_makes_no_checkpoints(folder):
     write_params(folder, small_params(nstep={"total_steps": 100_000_000}))
-    first = start(folder, "nstep", "0")
+    first = start(folder, "nstep")
     while not checkpoints(folder):
         time.sleep(0.05)
-    second = start(folder, "nstep", "0")
+    second = start(folder, "nstep")
     assert "another process trains the same" in second.stderr.readline()
     for process in (second, first):
         process.terminate()

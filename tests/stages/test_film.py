@@ -65,7 +65,7 @@ def test_a_long_film_is_made_smaller(monkeypatch):
 
 def test_watch_plays_in_a_window(trained, monkeypatch, capsys):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    watch.run(trained, "nstep", 0, "early", 2)
+    watch.show(trained, "nstep", 0, "early", 2)
     assert capsys.readouterr().out.count("nstep seed 0, early: episode") == 2
 
 
@@ -73,4 +73,4 @@ def test_watch_without_a_screen_says_what_to_do(trained, monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "nothing of this name")
     sys.modules["pygame"].display.quit()
     with pytest.raises(BadInputError, match=r"no window can be opened .*reports/film/nstep.webp"):
-        watch.run(trained, "nstep", 0, "end", 1)
+        watch.show(trained, "nstep", 0, "end", 1)

@@ -1,1 +1,43 @@
-"""One thin module per command of `a3c-bench`."""
+"""One module per command of `a3c-bench`: its `run` is the command, and a file is all it takes to add one.
+
+They import what they need when they run: `--help` imports all of them, but not numpy.
+"""
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from a3c_bench.errors import BadInputError
+
+if TYPE_CHECKING:
+    from a3c_bench.config import Config
+
+Algorithm = Annotated[str | None, typer.Option(help="One of params.yaml's algorithms; by default the first.")]
+Seed = Annotated[
+    str | None, typer.Option(metavar="INTEGER", help="The training run's; by default params.yaml's first.")
+]
+FILE_NAME = re.compile(r"\w[\w-]*", re.ASCII)
+
+
+def chosen(config: "Config", algorithm: str | None, seed: str | None) -> tuple[str, int]:
+    """The algorithm and the seed that are asked for, or the params' first."""
+    return chosen_algorithm(config, algorithm), config.seeds[0] if seed is None else as_seed("--seed", seed)
+
+
+def chosen_algorithm(config: "Config", name: str | None) -> str:
+    """The algorithm that is asked for, or the params' first; raises `BadInputError` unless it is one of theirs."""
+    chosen = config.algorithms[0] if name is None else name
+    if chosen not in config.algorithms:
+        raise BadInputError(f"--algorithm: {chosen!r} is not allowed; params.yaml has {', '.join(config.algorithms)}")
+    if not FILE_NAME.fullmatch(chosen):
+        raise BadInputError(f"--algorithm: {chosen!r} cannot name a file; allowed: letters, digits, - and _")
+    return chosen
+
+
+def as_seed(option: str, value: str) -> int:
+    """A seed as it is typed; raises `BadInputError` that names the option."""
+    # Not longer: Python reads no number of more than 4300 digits.
+    if not re.fullmatch("[0-9]{1,10}", value) or int(value) >= 2**32:
+        raise BadInputError(f"{option}: {value!r} is not allowed: a seed is a whole number from 0 to {2**32 - 1}")
+    return int(value)

@@ -1,18 +1,40 @@
 """`a3c-bench watch`: a window in which a trained policy plays."""
 
-import gymnasium
-import pygame
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from a3c_bench.config import Config
-from a3c_bench.environments.make import describe, make_shown
+import typer
+
+from a3c_bench.cli import checked
+from a3c_bench.commands import Algorithm, Seed, chosen
 from a3c_bench.errors import BadInputError
-from a3c_bench.evaluation import evaluation_start, play
-from a3c_bench.results.files import Moment, film_path
-from a3c_bench.results.models import load_policy
+
+if TYPE_CHECKING:
+    from a3c_bench.config import Config
+
+Moment = Literal["early", "half", "end"]
 
 
-def run(config: Config, algorithm: str, seed: int, moment: Moment, episodes: int) -> None:
+def run(
+    algorithm: Algorithm = None,
+    seed: Seed = None,
+    moment: Annotated[Moment, typer.Option(help="When in training: early, half-way or at the end.")] = "end",
+    episodes: Annotated[int, typer.Option(min=1, help="So many.")] = 3,
+) -> None:
+    """Watch a trained policy play, in a window."""
+    config = checked()
+    show(config, *chosen(config, algorithm, seed), moment, episodes)
+
+
+def show(config: "Config", algorithm: str, seed: int, moment: Moment, episodes: int) -> None:
     """Play greedy episodes, the first from the evaluation's start; raises `BadInputError` without a screen."""
+    import gymnasium
+    import pygame
+
+    from a3c_bench.environments.make import describe, make_shown
+    from a3c_bench.evaluation import evaluation_start, play
+    from a3c_bench.results.files import film_path
+    from a3c_bench.results.models import load_policy
+
     policy = load_policy(config, algorithm, seed, describe(config.env), moment)
     try:
         environment = make_shown(config.env, "human")

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from a3c_bench.config import PARAMS_FILE
 from a3c_bench.errors import BadInputError
 from a3c_bench.gate import checkouts
+from a3c_bench.params import PARAMS_FILE
 from a3c_bench.report.figures import returns
 from a3c_bench.report.figures.style import for_page, render, use_style
 from a3c_bench.report.pages import render_template

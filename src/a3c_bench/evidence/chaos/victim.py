@@ -37,7 +37,7 @@ class Victim:
         self.started = time.monotonic()
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "a3c_bench", "train", algorithm, str(SEED)],
+            [sys.executable, "-m", "a3c_bench", "train", "--algorithm", algorithm, "--seed", str(SEED)],
             cwd=folder,
             env={
                 **inherited(),

@@ -11,9 +11,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from a3c_bench.config import PARAMS_FILE
 from a3c_bench.errors import BadInputError, TrainingError
 from a3c_bench.numerics import unpinned_environment
+from a3c_bench.params import PARAMS_FILE
 from a3c_bench.supervision import SUPERVISOR_VARIABLE
 
 LOG_LINES = 30

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from ruamel.yaml import YAML
 
-from a3c_bench.config import PARAMS_FILE, Config, parse_config, read_yaml
+from a3c_bench.config import Config, parse_config
 from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.reproducibility import checkout
 from a3c_bench.evidence.reproducibility.difference import changed, explain, flatten
+from a3c_bench.params import PARAMS_FILE, read_yaml
 from a3c_bench.results.files import MACHINE, train_folder
 
 LOCK = Path("dvc.lock")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from a3c_bench import numerics
-from a3c_bench.config import load_config
 from a3c_bench.numerics import unpinned_environment
+from a3c_bench.params import PARAMS_FILE, read_yaml
 
 if TYPE_CHECKING:  # numpy must not be imported before it is pinned
     from a3c_bench.arrays import Doubles
@@ -46,8 +46,11 @@ def _run(folder: str, kind: str, algorithm: str) -> float:
 def main() -> None:
     """Train once."""
     folder, kind, algorithm = sys.argv[1:]
-    config = load_config()
-    numerics.pin(config.numerics)
+    content = read_yaml(PARAMS_FILE)
+    numerics.pin(numerics.asked(content))
+    from a3c_bench.config import parse_config
+
+    config = parse_config(content)
     from a3c_bench.training import pool
 
     pool.start_server()

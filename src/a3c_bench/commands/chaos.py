@@ -1,0 +1,18 @@
+"""`a3c-bench chaos`."""
+
+from typing import Annotated
+
+import typer
+
+from a3c_bench.cli import checked
+
+
+def run(
+    faults: Annotated[int | None, typer.Option(min=1, help="So many; by default each kind four times.")] = None,
+) -> None:
+    """Strike trainings with faults at random moments, and compare what they end with."""
+    config = checked()
+    from a3c_bench.evidence.chaos import table
+
+    if not table.run(config, faults):
+        raise typer.Exit(1)

@@ -1,0 +1,12 @@
+"""`a3c-bench check`."""
+
+from a3c_bench.cli import checked
+
+
+def run() -> None:
+    """Check params.yaml and this machine, and change nothing."""
+    config = checked()
+    print(
+        f"params.yaml: valid; {config.env}, {', '.join(config.algorithms)}, {len(config.seeds)} seed(s), "
+        f"{config.schedule}, workers {config.workers}, threads {config.threads}, {config.numerics}"
+    )

@@ -1,0 +1,19 @@
+"""`a3c-bench peers`."""
+
+from typing import Annotated
+
+import typer
+
+from a3c_bench.cli import require_own_source
+
+
+def run(
+    seeds: Annotated[int | None, typer.Option(min=1, help="At most so many seeds of each system.")] = None,
+) -> None:
+    """Train other systems beside this one, and write the comparison to reports/peers and the README."""
+    require_own_source()
+    from a3c_bench.config import load_config
+    from a3c_bench.evidence.speed import peers
+
+    load_config()
+    peers.run(seeds)

@@ -1,0 +1,22 @@
+"""`a3c-bench train`."""
+
+from typing import Annotated
+
+import typer
+
+from a3c_bench.cli import checked
+from a3c_bench.commands import Algorithm, Seed, chosen
+
+
+def run(
+    algorithm: Algorithm = None,
+    seed: Seed = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", envvar="A3C_BENCH_FRESH", help="Begin anew, whatever checkpoint there is.")
+    ] = False,
+) -> None:
+    """Stage: train one model; goes on from its checkpoint where it was interrupted."""
+    config = checked()
+    from a3c_bench.stages import train
+
+    train.run(config, *chosen(config, algorithm, seed), fresh)

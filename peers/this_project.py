@@ -1,24 +1,27 @@
-"""This project's `nstep` by its params, with one or two workers. Training goes on to the end of its budget."""
+"""This project's first algorithm by its params, with one or two workers. Training goes on to the end of its budget."""
 
 import time
 
 from measured import Measured, arguments
 
 from a3c_bench import numerics
-from a3c_bench.config import load_config
+from a3c_bench.params import PARAMS_FILE, read_yaml
 
 
 def main() -> None:
     """Train and report."""
     given = arguments("1", "2")
-    config = load_config().model_copy(update={"workers": int(given.variant), "schedule": "ordered"})
-    numerics.pin(config.numerics)
+    content = read_yaml(PARAMS_FILE)
+    numerics.pin(numerics.asked(content))
+    from a3c_bench.config import parse_config
     from a3c_bench.training import pool
+
+    config = parse_config(content).model_copy(update={"workers": int(given.variant), "schedule": "ordered"})
 
     pool.start_server()
     measured = Measured(("gymnasium", "numpy"), given.deadline)
     measured.start()
-    outcome = pool.train(config, "nstep", given.seed)
+    outcome = pool.train(config, config.algorithms[0], given.seed)
     from a3c_bench.stages.profile import as_sample
 
     # The turns' clock, so that the moment is the one at which the episode's update was applied.

@@ -1,7 +1,9 @@
 """`params.yaml` as it is written: read before it is validated, since what it says decides what may be imported."""
 
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
@@ -26,3 +28,12 @@ def read_yaml(path: Path) -> object:
     except Exception as error:  # the parser's own mistakes too: KeyError for a version of YAML that it does not know
         reason = " ".join((str(error) if isinstance(error, YAMLError | ValueError) else repr(error)).split())
         raise BadInputError(f"{path}: not valid YAML: {reason}") from None
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings, by dotted key."""
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

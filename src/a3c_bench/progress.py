@@ -16,6 +16,8 @@ from rich.progress import Progress as Bars
 
 LINE_SECONDS = 10.0
 JSON_SECONDS = 1.0
+RECENT = 100
+"""Episodes whose mean return is shown."""
 QUIET, LOG = "A3C_BENCH_QUIET", "A3C_BENCH_LOG"
 """Environment variables, so that they reach the stages that DVC starts."""
 
@@ -85,7 +87,7 @@ class Progress:
     def __call__(self, turn: int, env_steps: int, returns: NDArray[np.float64]) -> None:
         """Show how far training is; the pool calls this a few times a second."""
         if len(returns):
-            self._mean_return = float(np.mean(returns[-100:]))
+            self._mean_return = float(np.mean(returns[-RECENT:]))
         if self._first is None:
             self._first = turn, env_steps
         rate = (env_steps - self._first[1]) / max(time.monotonic() - self._start, 1e-9)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from a3c_bench.errors import BadInputError
-from a3c_bench.evidence.reproducibility.checkout import git
+from a3c_bench.repository import git
 
 MAIN_BRANCHES = ("origin/main", "main", "origin/master", "master")
 SUITE = Path("tests") / "benchmarks"

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from a3c_bench.errors import BadInputError
-from a3c_bench.evidence.reproducibility.checkout import git
 from a3c_bench.gate.checkouts import MAIN_BRANCHES
 from a3c_bench.gate.show import label
 from a3c_bench.machine import cpu_model
+from a3c_bench.repository import git
 from a3c_bench.tracking import tracker as tracking
 
 EXPERIMENT = "benchmarks"

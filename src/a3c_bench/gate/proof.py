@@ -16,18 +16,18 @@ from rich.table import Table
 from scipy import stats
 
 from a3c_bench.errors import BadInputError
-from a3c_bench.evidence.reproducibility.checkout import git
 from a3c_bench.gate.check import BUDGET_SECONDS, compare
 from a3c_bench.gate.checkouts import Revision, resolve, worktrees
 from a3c_bench.gate.verdicts import summary
+from a3c_bench.repository import git
 from a3c_bench.results.files import GATE, GATE_RUNS, csv_bytes, write_all
 
 FALSE_ALARM_RUNS, PLANTED_RUNS = 20, 10
 SLOWDOWNS = (0.1, 0.2, 0.5, 0.05)
-SLOWED_FILE = Path("src") / "a3c_bench" / "agent" / "actor.py"
+SLOWED_FILE = Path("src") / "a3c_bench" / "learning" / "optimizer.py"
 FIRST_IMPORT = "import numpy as np\n"
-SLOWED_FUNCTION = "    def learn(self, rollout: NStepRollout, gradient: Floats) -> Statistics:\n"
-CONCERNED = "test_gradient[nstep]"
+SLOWED_FUNCTION = "    def apply(self, parameters: Floats, gradient: Floats, learning_rate: float) -> None:\n"
+CONCERNED = "test_update"
 """The benchmark that times the slowed function alone."""
 WHAT_IS_MEASURED = (
     *(f"src/a3c_bench/gate/{module}.py" for module in ("check", "checkouts", "duel", "turns", "verdicts")),
@@ -126,7 +126,7 @@ def one(head: Revision, scenario: Scenario, number: int) -> Run:
 
 
 def plant(checkout: Path, slowdown: float) -> None:
-    """Patch the gradient of `nstep` in a checkout to take so much longer: it waits, busily, before it returns."""
+    """Patch the optimizer's step in a checkout to take so much longer: it waits, busily, before it returns."""
     path = checkout / SLOWED_FILE
     source = path.read_text(encoding="utf-8")
     if source.count(SLOWED_FUNCTION) != 1:
@@ -134,13 +134,12 @@ def plant(checkout: Path, slowdown: float) -> None:
     wrapper = (
         f"{SLOWED_FUNCTION}"
         "        start = perf_counter()\n"
-        "        statistics = self._learn(rollout, gradient)\n"
+        "        self._apply(parameters, gradient, learning_rate)\n"
         f"        end = start + {1 + slowdown} * (perf_counter() - start)\n"
         "        while perf_counter() < end:\n"
-        "            pass\n"
-        "        return statistics\n\n"
+        "            pass\n\n"
     )
-    patched = source.replace(SLOWED_FUNCTION, wrapper + SLOWED_FUNCTION.replace("def learn", "def _learn"))
+    patched = source.replace(SLOWED_FUNCTION, wrapper + SLOWED_FUNCTION.replace("def apply", "def _apply"))
     path.write_text(
         patched.replace(FIRST_IMPORT, f"from time import perf_counter\n\n{FIRST_IMPORT}", 1), encoding="utf-8"
     )

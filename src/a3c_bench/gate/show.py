@@ -72,7 +72,7 @@ def ordered(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def label(name: str) -> str:
-    """A benchmark's name for readers: `test_parts.py::test_rollout[nstep]` is `rollout nstep`."""
+    """A benchmark's name for readers: `test_parts.py::test_turn[ordered]` is `turn ordered`."""
     short = name.rpartition("::")[2].removeprefix("test_")
     return short.replace("[", " ").replace("]", "").replace("_", " ").replace("-", " ")
 

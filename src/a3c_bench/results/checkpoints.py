@@ -25,8 +25,8 @@ import numpy as np
 
 from a3c_bench.config import Config
 from a3c_bench.errors import LostWorkerError, TrainingError
+from a3c_bench.repository import repository_root
 from a3c_bench.supervision import signals_later
-from a3c_bench.tracking.tracker import repository_root
 from a3c_bench.training.checkpoint import Checkpoint
 
 FOLDER = Path(".a3c-bench") / "checkpoints"

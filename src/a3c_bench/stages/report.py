@@ -22,9 +22,10 @@ from a3c_bench.report.aggregate import (
 from a3c_bench.report.figures import returns, throughput
 from a3c_bench.report.figures.style import for_page, render_all, use_style
 from a3c_bench.report.pages import render_template
+from a3c_bench.repository import last_commit
 from a3c_bench.results.files import MACHINE, PROFILE, REPORTS, film_path, json_bytes, read_json, write_all
 from a3c_bench.results.tables import frame_bytes, read_csv
-from a3c_bench.tracking.tracker import Tracker, last_commit
+from a3c_bench.tracking.tracker import Tracker
 
 FIGURES = REPORTS / "figures"
 TABLES = REPORTS / "report"

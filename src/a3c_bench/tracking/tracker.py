@@ -6,7 +6,6 @@ One thread of the stage's own process talks to MLflow, so that its slow start ru
 import json
 import os
 import queue
-import subprocess
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +24,8 @@ from a3c_bench.algorithms.base import Settings
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.machine import cpu_model
+from a3c_bench.params import flatten
+from a3c_bench.repository import git_commit, repository_root
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,8 +44,6 @@ BATCH = 1000
 SYSTEM_METRICS_SECONDS = 1.0
 SERVING_LIBRARIES = ("gymnasium", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors")
 
-INPUTS = ("src", "params.yaml", "dvc.yaml", "requirements.lock")
-
 Value = int | float | bool | None
 
 
@@ -54,33 +53,6 @@ def tracking_uri() -> str:
     DVC runs queued experiments in a temporary folder and names the repository itself in `DVC_ROOT`.
     """
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository_root() / 'mlflow.db'}"
-
-
-def repository_root() -> Path:
-    """The repository whose stages run: the one that DVC names, or the current folder."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
-
-
-def git(*arguments: str) -> str:
-    """What a git command prints; nothing where there is no git or no repository."""
-    try:
-        return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def git_commit() -> str:
-    """The commit that is checked out, or `unknown`."""
-    return git("rev-parse", "HEAD") or "unknown"
-
-
-def last_commit() -> str:
-    """The last commit that touched the stages' inputs, marked if they have changed since."""
-    commit = git("log", "-1", "--format=%h", "--", *INPUTS)
-    changed = git("status", "--porcelain", "--", *INPUTS)
-    return f"{commit or 'unknown'}{' with uncommitted changes' if changed else ''}"
 
 
 class Tracker:
@@ -184,7 +156,7 @@ class Tracker:
         tags = {PIPELINE_TAG: key, "stage": "pipeline", "machine": cpu_model(), **_tags(self._config)}
         name = os.environ.get("DVC_EXP_NAME") or f"pipeline {git_commit()[:7]} {key[:6]}"
         run = self._client.create_run(self._experiment, tags=tags, run_name=name)
-        parameters = [self._mlflow.entities.Param(key, str(value)) for key, value in _flat(self._config.params())]
+        parameters = [self._mlflow.entities.Param(key, str(value)) for key, value in flatten(self._config.params())]
         self._client.log_batch(run.info.run_id, params=parameters)
         self._client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
@@ -290,13 +262,6 @@ def _tags(config: Config) -> dict[str, str]:
         "threads": str(config.threads),
         "numerics": config.numerics,
     }
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs = []
-    for key, value in section.items():
-        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
-    return pairs
 
 
 def _metric(name: str, value: float, step: int) -> "Metric":

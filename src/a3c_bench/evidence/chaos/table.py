@@ -16,8 +16,8 @@ from a3c_bench.environments.make import describe
 from a3c_bench.evidence.chaos.faults import KINDS, NEED_ROOT
 from a3c_bench.evidence.chaos.scene import Scene
 from a3c_bench.progress import Progress
+from a3c_bench.repository import last_commit
 from a3c_bench.results.files import FAULTS, FAULTS_ABOUT, csv_bytes, json_bytes, write_all
-from a3c_bench.tracking.tracker import last_commit
 from a3c_bench.training.pool import shape
 from a3c_bench.training.worker import Job
 

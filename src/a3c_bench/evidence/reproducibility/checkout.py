@@ -11,9 +11,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from a3c_bench.errors import BadInputError, TrainingError
+from a3c_bench.errors import TrainingError
 from a3c_bench.numerics import unpinned_environment
 from a3c_bench.params import PARAMS_FILE
+from a3c_bench.repository import git
 from a3c_bench.supervision import SUPERVISOR_VARIABLE
 
 LOG_LINES = 30
@@ -29,13 +30,6 @@ def clone() -> Iterator[Path]:
         git("clone", "--quiet", "--no-hardlinks", ".", str(target))
         (Path(folder) / "settings").mkdir()
         yield target
-
-
-def committed(path: Path, repository: Path) -> str | None:
-    """The content of `path` at the current commit; None where it has none."""
-    command = ["git", "show", f"HEAD:{path.as_posix()}"]
-    result = subprocess.run(command, cwd=repository, capture_output=True, check=False)
-    return result.stdout.decode() if result.returncode == 0 else None
 
 
 def change_params(repository: Path, changes: Mapping[str, Any]) -> None:
@@ -88,14 +82,3 @@ def environment(settings: Path) -> dict[str, str]:
         "DVC_GLOBAL_CONFIG_DIR": str(settings),
         SUPERVISOR_VARIABLE: str(os.getpid()),
     }
-
-
-def git(*arguments: str) -> str:
-    """What a git command prints here; raises `BadInputError` when it fails."""
-    try:
-        return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
-    except FileNotFoundError:
-        raise BadInputError("git: not found; it is needed to clone the current commit") from None
-    except subprocess.CalledProcessError as error:
-        reason = " ".join(error.stderr.split())
-        raise BadInputError(f"git {arguments[0]} failed ({reason}); run from the root of a git repository") from None

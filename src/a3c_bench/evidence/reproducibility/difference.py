@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,15 +72,6 @@ def explain(algorithm: str, seed: int, committed_digests: str | None, repository
     difference = first_difference(expected, read_digests((repository / path).read_text(encoding="utf-8")))
     difference = difference or first_tensor((repository / model_path(algorithm, seed)).read_bytes(), expected)
     return difference or "no parameter tensor: the digests and the model's tensors are all as committed"
-
-
-def flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings, by dotted key."""
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def changed(before: Flat, after: Flat) -> list[str]:

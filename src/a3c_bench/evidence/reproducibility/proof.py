@@ -15,9 +15,9 @@ from a3c_bench.evidence.reproducibility.launch import Launcher
 from a3c_bench.evidence.reproducibility.trial import Result, Trial
 from a3c_bench.machine import cores, cpu_model
 from a3c_bench.progress import Progress
+from a3c_bench.repository import last_commit
 from a3c_bench.results.files import PROOF, PROOF_ABOUT, csv_bytes, json_bytes, write_all
 from a3c_bench.seeding import Role, stream
-from a3c_bench.tracking.tracker import last_commit
 
 REPEATS = 3
 EVALUATION_EPISODES = 10

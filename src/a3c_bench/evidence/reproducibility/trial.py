@@ -83,6 +83,7 @@ def run(config: "Config", trial: Trial) -> Result:
     from a3c_bench.environments.make import describe
     from a3c_bench.evidence.reproducibility.disturbance import Disturbance, ready_order
     from a3c_bench.stages.profile import as_sample
+    from a3c_bench.stats import WINDOW
 
     environment = describe(config.env)
     numerics.verify(config.numerics)
@@ -96,7 +97,7 @@ def run(config: "Config", trial: Trial) -> Result:
         env_steps=outcome.env_steps,
         env_steps_per_second=as_sample(outcome, False).rate,
         ready_order=order,
-        training_return=float(returns[-100:].mean()) if len(returns) else 0.0,
+        training_return=float(returns[-WINDOW:].mean()) if len(returns) else 0.0,
         greedy_return=float(evaluations[0].mean()),
         sampled_return=float(evaluations[1].mean()),
         episode_env_steps=outcome.episode_env_steps.tolist(),

@@ -12,8 +12,9 @@ from ruamel.yaml import YAML
 from a3c_bench.config import Config, parse_config
 from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.reproducibility import checkout
-from a3c_bench.evidence.reproducibility.difference import changed, explain, flatten
-from a3c_bench.params import PARAMS_FILE, read_yaml
+from a3c_bench.evidence.reproducibility.difference import changed, explain
+from a3c_bench.params import PARAMS_FILE, flatten, read_yaml
+from a3c_bench.repository import content_at, git
 from a3c_bench.results.files import MACHINE, train_folder
 
 LOCK = Path("dvc.lock")
@@ -86,7 +87,7 @@ def diagnose(compared: Sequence[Compared], expected: Lock, found: Lock, reposito
     yield f"first difference: {first.path}"
     if first.stage.startswith("train@"):
         name, _, seed = first.stage.removeprefix("train@").rpartition("-")
-        digests = checkout.committed(train_folder(name, int(seed)) / "digests.csv", repository)
+        digests = content_at("HEAD", train_folder(name, int(seed)) / "digests.csv", repository)
         yield f"first differing tensor: {explain(name, int(seed), digests, repository)}"
     inputs = changed(_inputs(expected.get(first.stage, {})), _inputs(found[first.stage]))
     yield from _section("inputs that differ from those in dvc.lock", inputs)
@@ -94,7 +95,7 @@ def diagnose(compared: Sequence[Compared], expected: Lock, found: Lock, reposito
 
 
 def _environment(repository: Path) -> list[str]:
-    before = checkout.committed(MACHINE, repository)
+    before = content_at("HEAD", MACHINE, repository)
     if before is None:
         return [f"{MACHINE} is not committed"]
     checkout.reproduce(repository, ["machine"], lambda stage: None)
@@ -122,7 +123,7 @@ def _reproduce(repository: Path, stages: Sequence[str], console: Console) -> Non
 
 
 def _committed_lock(repository: Path) -> Lock:
-    content = checkout.committed(LOCK, repository)
+    content = content_at("HEAD", LOCK, repository)
     if content is None:
         raise BadInputError(f"{LOCK}: not committed, so there is nothing to verify; run `make repro` and commit it")
     lock: Lock = YAML(typ="safe", pure=True).load(content)["stages"]
@@ -130,8 +131,8 @@ def _committed_lock(repository: Path) -> Lock:
 
 
 def _describe_commit() -> str:
-    dirty = " (uncommitted changes here are left out)" if checkout.git("status", "--porcelain") else ""
-    return f"{checkout.git('log', '-1', '--format=%h %s')}{dirty}"
+    dirty = " (uncommitted changes here are left out)" if git("status", "--porcelain") else ""
+    return f"{git('log', '-1', '--format=%h %s')}{dirty}"
 
 
 def _require_listed(key: str, asked: Sequence[Any], listed: Sequence[Any]) -> None:

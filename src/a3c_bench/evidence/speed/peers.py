@@ -24,11 +24,11 @@ from a3c_bench.numerics import unpinned_environment
 from a3c_bench.progress import Progress
 from a3c_bench.report.figures import peers as figure
 from a3c_bench.report.figures.style import render, use_style
+from a3c_bench.repository import last_commit
 from a3c_bench.results.files import PEER_FIGURE, PEER_RUNS, PEERS, json_bytes, write_all
 from a3c_bench.results.tables import frame_bytes
 from a3c_bench.seeding import Role, stream
 from a3c_bench.stats import bootstrap, bootstrap_ratio
-from a3c_bench.tracking.tracker import last_commit
 
 SCRIPTS = Path("peers")
 LIMIT_SECONDS = 90.0

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import gymnasium
@@ -43,14 +43,19 @@ class EnvironmentInfo:
         return TimedEnvironment(environment) if self.timed else environment  # type: ignore[return-value]
 
     def with_packing(self) -> "EnvironmentInfo":
-        """The same, and how it is packed: that is tried, which takes some milliseconds."""
+        """The same, and how it is packed: that is tried, once in a process."""
+        return replace(self, packing=_packing(replace(self, packing=None, timed=False)))
 
-        def keeps(packing: Packing) -> bool:
-            tried = replace(self, packing=packing, timed=False)
-            return keeps_state(tried.make_single) and keeps_state(partial(tried.make_vector, TRIED_COUNT))
 
-        ways: tuple[Packing, ...] = ("pickled", "replayed")
-        return replace(self, packing=next((way for way in ways if keeps(way)), "pinned"))
+@cache
+def _packing(environment: EnvironmentInfo) -> Packing:
+    """The first way of packing under which copies go on as their originals do, alone and in a vector."""
+    ways: tuple[Packing, ...] = ("pickled", "replayed")
+    for packing in ways:
+        tried = replace(environment, packing=packing)
+        if keeps_state(tried.make_single) and keeps_state(partial(tried.make_vector, TRIED_COUNT)):
+            return packing
+    return "pinned"
 
 
 class TimedEnvironment:

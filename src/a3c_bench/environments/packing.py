@@ -19,7 +19,7 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 Packing = Literal["pickled", "replayed", "pinned"]
 """Pinned: it cannot be packed, so there are no checkpoints and its actor stays where it is."""
 
-TRIED_STEPS = 60
+TRIED_STEPS = 20
 """Before it is packed, and so many again, a reset between them, to compare it with its copy."""
 TRIED_COUNT = 2
 """Environments of a vector that is tried."""

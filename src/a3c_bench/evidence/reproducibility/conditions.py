@@ -14,6 +14,9 @@ from a3c_bench.config import Checkpoint
 WORKERS = (1, 2, 3, 4, 7)
 THREADS = (2, 4)
 CPU_MODELS = ("Haswell", "Skylake-Client-noTSX-IBRS", "EPYC-Rome")
+ENVIRONMENTS = ("Acrobot-v1", "LunarLander-v3")
+"""Others than the params': one without a vector version, and one whose state is packed by replaying its actions."""
+OTHER_ROUNDS = 30
 LARGE = "rollouts that threads share"
 OFTEN = Checkpoint(seconds=0.02)
 
@@ -63,6 +66,11 @@ def conditions(settings: Settings) -> Iterator[Condition]:
     yield Condition("PYTHONMALLOC=malloc", variables={"PYTHONMALLOC": "malloc"})
     yield Condition("another folder and user", elsewhere=True)
     yield Condition("killed, and gone on from a checkpoint", {"checkpoint": OFTEN}, trial={"killed": True})
+    for name in ENVIRONMENTS:
+        other = {"env": name, "checkpoint": OFTEN}
+        yield Condition(name, {**other, "workers": 1}, rounds=OTHER_ROUNDS, reference=name)
+        for done, trial in (("its actors move", {"slow": 0}), ("killed, and gone on", {"killed": True})):
+            yield Condition(f"{name}: {done}", other, rounds=OTHER_ROUNDS, reference=name, trial=trial)
     yield from (Condition(f"emulated CPU: {model}", cpu_model=model) for model in CPU_MODELS)
     yield Condition("hogwild", {"schedule": "hogwild"}, promised=False)
     yield Condition("numerics: native", {"numerics": "native"}, promised=False)

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from a3c_bench.errors import TrainingError
+from a3c_bench.environments.make import describe
+from a3c_bench.errors import BadInputError, TrainingError
 from a3c_bench.evidence.reproducibility.conditions import Condition
 from a3c_bench.evidence.reproducibility.trial import Result, Trial
 from a3c_bench.machine import cores
@@ -41,6 +42,11 @@ class Launcher:
         """Why a condition cannot be measured here; None if it can."""
         if condition.cpu_model and not shutil.which(EMULATOR):
             return f"{EMULATOR} is not installed"
+        try:
+            if "env" in condition.changes:
+                describe(condition.changes["env"])
+        except BadInputError as error:
+            return str(error)
         return None
 
     def note(self, condition: Condition) -> str:

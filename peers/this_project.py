@@ -15,10 +15,11 @@ def main() -> None:
     numerics.pin(numerics.asked(content))
     from a3c_bench.config import parse_config
     from a3c_bench.training import pool
+    from a3c_bench.training.processes import start_server
 
     config = parse_config(content).model_copy(update={"workers": int(given.variant), "schedule": "ordered"})
 
-    pool.start_server()
+    start_server()
     measured = Measured(("gymnasium", "numpy"), given.deadline)
     measured.start()
     outcome = pool.train(config, config.algorithms[0], given.seed)

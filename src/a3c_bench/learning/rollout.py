@@ -1,10 +1,11 @@
 """Collecting experience: the block of (time, env) steps between two updates of an actor, or one whole episode."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-import gymnasium
 import numpy as np
+from gymnasium import Env
 from gymnasium.vector import VectorEnv
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -19,41 +20,41 @@ KEPT_EPISODES = 32
 """How many episodes are kept before an actor tells of them."""
 NOISE_ROWS = 512
 
-Rollout_co = TypeVar("Rollout_co", covariant=True)
+Rollout = TypeVar("Rollout")
 
 
-class Collector(Protocol[Rollout_co]):
+class Collector(ABC, Generic[Rollout]):
     """Steps an actor's environments, and keeps what the learning curve needs."""
 
-    @property
-    def environment(self) -> Any:
-        """What it steps."""
-        ...
+    STATE: ClassVar[tuple[str, ...]]
+    """The attributes that the next rollout depends on, besides the network."""
+    environment: Any
 
-    def collect(self, network: Network) -> Rollout_co:
+    @abstractmethod
+    def collect(self, network: Network) -> Rollout:
         """Act with `network` until a rollout is complete."""
-        ...
 
+    @abstractmethod
     def record(self) -> None:
         """Keep what the learning curve needs of the rollout collected last."""
-        ...
 
     @property
+    @abstractmethod
     def rollouts_told(self) -> int:
         """The rollouts whose episodes it has told of."""
-        ...
 
+    @abstractmethod
     def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
         """The episodes (`FINISHED`) that ended since it last told: every so many rollouts, or now if `everything`."""
-        ...
 
     def state(self) -> tuple[Any, ...]:
         """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
-        ...
+        return tuple(getattr(self, name) for name in self.STATE)
 
     def restore(self, state: tuple[Any, ...]) -> None:
         """Go on from another collector's `state`."""
-        ...
+        for name, value in zip(self.STATE, state, strict=True):
+            setattr(self, name, value)
 
 
 class Row(NamedTuple):
@@ -138,8 +139,10 @@ def flat_rows(array: Floats) -> Floats:
     return array.reshape(-1, *array.shape[2:])
 
 
-class BlockCollector:
+class BlockCollector(Collector[Block]):
     """Steps a vector environment; its episodes go on from rollout to rollout. `block` may be others' too."""
+
+    STATE = ("environment", "_actions", "_observations", "_over", "_episodes")
 
     def __init__(
         self,
@@ -183,14 +186,6 @@ class BlockCollector:
         """Keep what the learning curve needs of the rollout collected last."""
         self._episodes.keep(self._block.rewards, self._block.counted, self._block.over)
 
-    def state(self) -> tuple[Any, ...]:
-        """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
-        return self.environment, self._actions, self._observations, self._over, self._episodes
-
-    def restore(self, state: tuple[Any, ...]) -> None:
-        """Go on from another collector's `state`."""
-        self.environment, self._actions, self._observations, self._over, self._episodes = state
-
     @property
     def rollouts_told(self) -> int:
         """The rollouts whose episodes it has told of."""
@@ -217,12 +212,12 @@ class Episode:
         return len(self.actions)
 
 
-class EpisodeCollector:
+class EpisodeCollector(Collector[Episode]):
     """Plays one episode of a single environment per rollout."""
 
-    def __init__(
-        self, environment: gymnasium.Env[Any, Any], seed: int, actions: Generator, distribution: Distribution
-    ) -> None:
+    STATE = ("environment", "_actions", "_observation", "_noise", "_rollouts", "_finished")
+
+    def __init__(self, environment: Env[Any, Any], seed: int, actions: Generator, distribution: Distribution) -> None:
         self.environment = environment
         self._actions, self._distribution = actions, distribution
         self._observation, _ = environment.reset(seed=seed)
@@ -257,14 +252,6 @@ class EpisodeCollector:
         steps = self._last.env_steps
         self._finished.append((self._rollouts, steps, steps, float(np.sum(self._last.rewards, dtype=np.float64))))
         self._rollouts += 1
-
-    def state(self) -> tuple[Any, ...]:
-        """All that the next rollout depends on, besides the network; can be pickled if the environment can."""
-        return self.environment, self._actions, self._observation, self._noise, self._rollouts, self._finished
-
-    def restore(self, state: tuple[Any, ...]) -> None:
-        """Go on from another collector's `state`."""
-        self.environment, self._actions, self._observation, self._noise, self._rollouts, self._finished = state
 
     @property
     def rollouts_told(self) -> int:

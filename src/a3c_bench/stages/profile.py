@@ -24,6 +24,7 @@ from a3c_bench.seeding import Role, stream
 from a3c_bench.stats import bootstrap
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
+from a3c_bench.training.processes import start_server
 
 SPLIT = ("environment", "acting", "learning", "submitting", "recording", "waiting")
 PREDICTED_WORKERS = (1, 2, 4, 8, 16, 32, 64)
@@ -87,7 +88,7 @@ class Measured:
 
 def run(config: Config) -> None:
     """Measure the grid, then write every sample, the table of points, and the current point's metrics."""
-    pool.start_server()
+    start_server()
     environment = describe(config.env)
     with Tracker("profile", config) as tracker:
         measured = measure(config, environment, grid(config))

@@ -13,6 +13,7 @@ from a3c_bench.results.models import moments
 from a3c_bench.stats import WINDOW, steps_to_threshold
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
+from a3c_bench.training.processes import start_server
 
 
 def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
@@ -20,7 +21,7 @@ def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
 
     An interrupted training goes on from its last checkpoint, unless `fresh`.
     """
-    pool.start_server()
+    start_server()
     environment = describe(config.env)
     settings, title = config.algorithm(algorithm), f"train {algorithm} seed {seed}"
     with (

@@ -2,15 +2,13 @@
 
 import fcntl
 import itertools
-import multiprocessing
-import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext, ForkServerContext
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Protocol
@@ -27,6 +25,7 @@ from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
 from a3c_bench.training.crew import pack
 from a3c_bench.training.exchange.handoff import require_ordered_memory
 from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
+from a3c_bench.training.processes import describe_exit, process_context
 from a3c_bench.training.worker import EPISODE, Disturbance, Done, Failed, Job, Report, TimeSplit, run_worker
 
 DIGESTS = 20
@@ -39,8 +38,6 @@ KEEP_SHARE = 0.02
 NO_CHECKPOINTS = "no checkpoints: its state cannot be packed; if this training is interrupted, it begins anew"
 SPARE, SPARE_BYTES = 2, 1 << 16
 """Room for so many times the size of an actor's packed state at the start, and so much more."""
-# What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
-PRELOADED = ["a3c_bench.training.worker", "gymnasium.envs.classic_control"]
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,7 @@ class Pool:
     checkpoint: Checkpoint | None = None
     """The last one: at first the one to start from."""
     keep: Keep | None = None
-    context: BaseContext = field(default_factory=lambda: process_context())  # noqa: PLW0108  # defined below
+    context: BaseContext = field(default_factory=process_context)
     members: list[_Member] = field(default_factory=list)
     episodes: list[NDArray[np.void]] = field(default_factory=list)
 
@@ -319,35 +316,3 @@ def place_episodes(
     # Stable: episodes of one rollout come in the order of their end already.
     order = np.argsort(turn, kind="stable")
     return order, before[turn[order]] + episodes["offset"][order]
-
-
-def describe_exit(exit_code: int | None) -> str:
-    """How a process ended, in words."""
-    if exit_code is None or exit_code >= 0:
-        return f"exit code {exit_code}"
-    try:
-        return f"killed by {signal.Signals(-exit_code).name}"
-    except ValueError:  # a real-time signal has no name
-        return f"killed by signal {-exit_code}"
-
-
-def start_server() -> None:
-    """Start the process from which workers are forked, so that its imports run beside ours."""
-    process_context()
-    from multiprocessing import forkserver, resource_tracker
-
-    # The server starts the tracker first, and that lets SIGINT through again when it has.
-    resource_tracker.ensure_running()
-    # Ctrl-C reaches every process of the terminal: the server must not end in the middle of its imports.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def process_context() -> ForkServerContext:
-    """How processes are started: forked from a server that has imported what workers need."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context

@@ -52,8 +52,9 @@ def main() -> None:
 
     config = parse_config(content)
     from a3c_bench.training import pool
+    from a3c_bench.training.processes import start_server
 
-    pool.start_server()
+    start_server()
     from a3c_bench.progress import Progress
     from a3c_bench.stages.profile import as_sample
     from a3c_bench.tracking.tracker import Tracker

@@ -19,7 +19,8 @@ from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.seeding import Role, stream
-from a3c_bench.training.pool import Pool, process_context
+from a3c_bench.training.pool import Pool
+from a3c_bench.training.processes import process_context
 from a3c_bench.training.worker import Job
 
 SLICE_SECONDS, SETTLING_SECONDS = 0.08, 0.01

@@ -25,7 +25,7 @@ from a3c_bench.results.files import SEARCH, csv_bytes, write_all
 from a3c_bench.seeding import Role, stream
 from a3c_bench.stats import WINDOW
 from a3c_bench.training.alone import turns
-from a3c_bench.training.pool import process_context
+from a3c_bench.training.processes import process_context
 from a3c_bench.training.worker import Job
 
 RANGES: Mapping[str, Sequence[Any]] = {

@@ -17,7 +17,19 @@ from safetensors.numpy import load_file, save_file
 from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.reproducibility.price import COLUMNS as PRICE_COLUMNS
 from a3c_bench.evidence.reproducibility.proof import COLUMNS
-from a3c_bench.results.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
+from a3c_bench.results.about import about_bytes
+from a3c_bench.results.files import (
+    FAULTS_ABOUT,
+    PEERS_ABOUT,
+    PROOF_ABOUT,
+    SPEED_ABOUT,
+    csv_bytes,
+    json_bytes,
+    model_path,
+    sha256,
+    train_folder,
+    write_all,
+)
 from a3c_bench.stages import evaluate, profile, report, train
 from a3c_bench.stages import machine as machine_stage
 
@@ -30,8 +42,11 @@ def untracked(workspace, monkeypatch):
 
 @pytest.fixture
 def proof(workspace):
-    """The proof's tables, which the report shows."""
-    shutil.copytree(ROOT / "reports" / "reproducibility", workspace / "reports" / "reproducibility")
+    """What other targets measured, as if on small params: the report shows it."""
+    for name in ("reproducibility", "peers", "speed"):
+        shutil.copytree(ROOT / "reports" / name, workspace / "reports" / name)
+    for about in (PROOF_ABOUT, FAULTS_ABOUT, PEERS_ABOUT, SPEED_ABOUT):
+        about.write_bytes(about_bytes("CartPole-v1", small_config().model_dump(mode="json"), "1234567"))
 
 
 def results(folder):
@@ -146,7 +161,7 @@ def test_profile_and_report(workspace, proof, monkeypatch):
     assert metrics["nstep"]["env_steps_per_second"] == current["env_steps_per_second"]
 
     page = Path("reports/index.html").read_text()
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     ).replace("https://matplotlib.org", "")
@@ -181,7 +196,7 @@ def test_parts_that_are_not_measured_yet_leave_a_note(workspace):
     config = small_config(algorithms=["nstep"])
     whole_pipeline(config)
     page = Path("reports/index.html").read_text()
-    notes = re.findall(r"<p>[^<]*not (?:measured|filmed) yet: <code>([a-z@ -]+)</code>", page, re.IGNORECASE)
+    notes = re.findall(r"<p>[^<]*not (?:measured|filmed) yet[^<]*<code>([a-z@ -]+)</code>", page, re.IGNORECASE)
     assert notes == [
         "dvc repro film@nstep",
         "make proof",
@@ -229,7 +244,6 @@ def test_the_report_shows_the_proof(workspace, proof):
     ]
     folder = workspace / "reports" / "reproducibility"
     (folder / "proof.csv").write_text("\n".join([header, *rows]) + "\n")
-    (folder / "about.json").write_text('{"commit": "1234567", "cores": 2, "cpu": "a CPU"}')
     (folder / "price.csv").write_text(",".join(PRICE_COLUMNS) + "\nnstep,4,8,150,90.0,100.0,0.9,0.8,0.95\n")
     whole_pipeline(config)
     page, summary = (Path(f"reports/{name}").read_text() for name in ("index.html", "README.md"))

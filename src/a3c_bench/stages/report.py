@@ -57,7 +57,7 @@ def run(config: Config) -> None:
             "commit": last_commit(),
             "improvement": tables["improvement"],
             "films": films(config),
-            **supplements.read(),
+            **supplements.read(config),
         }
         context["titles"] = findings(config, context)
         drawn = render_all(draw(config, context, tables))

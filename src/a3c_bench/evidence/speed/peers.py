@@ -18,19 +18,22 @@ import numpy as np
 import pandas as pd
 
 from a3c_bench.arrays import Doubles
+from a3c_bench.config import load_config
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import fingerprint
 from a3c_bench.numerics import unpinned_environment
 from a3c_bench.progress import Progress
 from a3c_bench.report.figures import peers as figure
 from a3c_bench.report.figures.style import render, use_style
-from a3c_bench.results.files import PEER_FIGURE, PEER_RUNS, PEERS, json_bytes, write_all
+from a3c_bench.results.about import about_bytes
+from a3c_bench.results.files import PEER_FIGURE, PEER_RUNS, PEERS, PEERS_ABOUT, write_all
 from a3c_bench.results.tables import frame_bytes
 from a3c_bench.seeding import Role, stream
 from a3c_bench.stats import bootstrap, bootstrap_ratio
 from a3c_bench.tracking.tracker import last_commit
 
 SCRIPTS = Path("peers")
+ENVIRONMENT = "CartPole-v1"
 LIMIT_SECONDS = 90.0
 GRACE_SECONDS = 30.0
 README = Path("README.md")
@@ -71,6 +74,9 @@ def run(seeds: int | None, peers: Sequence[Peer] = ALL, limit: float = LIMIT_SEC
     """Train every peer, at most `seeds` seeds each, and write the table, the runs, the figure and the README's part."""
     if not SCRIPTS.is_dir():
         raise BadInputError(f"{SCRIPTS}/: not found; run from the repository's root")
+    config = load_config()
+    if config.env != ENVIRONMENT:
+        raise BadInputError(f"env: {config.env!r}; the other systems are set up for {ENVIRONMENT} only")
     plan = list(order(peers, seeds))
     runs = []
     with Progress("peers", len(plan)) as progress:
@@ -81,12 +87,12 @@ def run(seeds: int | None, peers: Sequence[Peer] = ALL, limit: float = LIMIT_SEC
     table = summarise(frame)
     use_style()
     drawn = render(figure.peers(frame, table, finding(frame)))
-    about = fingerprint() | {"commit": last_commit(), "limit_seconds": limit}
+    about = fingerprint() | {"limit_seconds": limit}
     write_all(
         {
             PEER_RUNS: frame_bytes(frame),
             PEERS: frame_bytes(table),
-            PEERS.with_name("about.json"): json_bytes(about),
+            PEERS_ABOUT: about_bytes(config.env, config.model_dump(mode="json"), last_commit(), **about),
             **{PEER_FIGURE.with_suffix(f".{suffix}"): content for suffix, content in drawn.items()},
             README: BLOCK.sub(lambda _: readme(frame, table, about), README.read_text()).encode(),
         }

@@ -16,8 +16,10 @@ from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.evidence.speed import around, checkpointing, floor, whole_run, yardstick
 from a3c_bench.evidence.speed.in_turns import counting, rates_in_turns, training
 from a3c_bench.progress import Progress
-from a3c_bench.results.files import SPEED, csv_bytes, write_all
+from a3c_bench.results.about import about_bytes
+from a3c_bench.results.files import SPEED, SPEED_ABOUT, csv_bytes, write_all
 from a3c_bench.stats import bootstrap, ratio_of_means
+from a3c_bench.tracking.tracker import last_commit
 
 SLICES = 150
 PROCESSES = 2
@@ -63,7 +65,8 @@ def run(config: Config, slices: int = SLICES) -> None:
         if "episodic" in config.algorithms:
             progress.show(next(counter), "a whole textbook run, the longest part")
             found.append(whole(whole_run.compare(with_workers(config, PROCESSES), environment, PROCESSES)))
-    write_all({SPEED: csv_bytes([field.name for field in fields(Figure)], map(astuple, found))})
+    speed = csv_bytes([field.name for field in fields(Figure)], map(astuple, found))
+    write_all({SPEED: speed, SPEED_ABOUT: about_bytes(config.env, config.model_dump(mode="json"), last_commit())})
     show(found)
 
 

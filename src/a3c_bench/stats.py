@@ -148,10 +148,10 @@ def curve_on_grid(env_steps: NDArray[np.int64], returns: Doubles, grid: NDArray[
 
 
 def curves_on_grid(runs: Sequence[tuple[NDArray[np.int64], Doubles]]) -> tuple[NDArray[np.int64], Doubles]:
-    """A grid of env steps (points,) that all runs reach, and each run's curve on it (runs, points).
+    """A grid of env steps (points,) that all runs with an episode reach, and each run's curve on it (runs, points).
 
     runs: the env step at which each episode ended, and its return, both (episodes,).
     """
-    last = min(int(env_steps[-1]) if len(env_steps) else 1 for env_steps, _ in runs)
+    last = min((int(env_steps[-1]) for env_steps, _ in runs if len(env_steps)), default=0)
     grid = np.linspace(0, last, GRID_POINTS + 1).astype(np.int64)[1:]
     return grid, np.stack([curve_on_grid(env_steps, returns, grid) for env_steps, returns in runs])

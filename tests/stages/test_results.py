@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.reproducibility.price import COLUMNS as PRICE_COLUMNS
 from a3c_bench.evidence.reproducibility.proof import COLUMNS
+from a3c_bench.report import aggregate
 from a3c_bench.results.about import about_bytes
 from a3c_bench.results.files import (
     FAULTS_ABOUT,
@@ -190,6 +191,29 @@ def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspac
     assert "interval over seeds" not in learning_and_evaluation
     assert "band" not in learning_and_evaluation
     assert set(pd.read_csv("reports/report/seeds.csv")["seed"]) == {0}
+
+
+def test_a_training_without_a_finished_episode_is_reported(workspace):
+    # A car that arrives nowhere drives on for 200 env steps; two rollouts have ten.
+    config = small_config(env="MountainCar-v0", algorithms=["nstep"], nstep={"total_steps": 200}, seeds=[0, 1])
+    whole_pipeline(config)
+    assert len(pd.read_csv(train_folder("nstep", 0) / "curve.csv")) == 0
+    page = Path("reports/index.html").read_text()
+    assert "no finished episode yet" in Path("reports/figures/learning.svg").read_text()
+    assert page.count("<svg") == 7
+    learning = pd.read_csv("reports/report/learning.csv")
+    assert learning[["iqm", "low", "high"]].isna().all(axis=None)
+    assert Path("reports/report/summary.json").exists() and "| nstep |" in Path("reports/README.md").read_text()
+
+
+def test_a_seed_without_a_finished_episode_does_not_cut_the_others_short(workspace, monkeypatch):
+    ended = pd.DataFrame({"env_step": range(10, 2010, 10), "return": 1.0})
+    curves = {0: ended, 1: pd.DataFrame({"env_step": [], "return": []}, dtype=object)}
+    monkeypatch.setattr(aggregate, "read_curve", lambda folder: curves[int(folder.name[-1])])
+    seeds, bands = aggregate.learning_tables(small_config(algorithms=["nstep"], seeds=[0, 1]))
+    first, second = (seeds.loc[seeds["seed"] == seed, "mean_return"] for seed in (0, 1))
+    assert bands["env_step"].max() == 2000 and first.iloc[-1] == 1
+    assert second.isna().all() and bands["iqm"].isna().all()
 
 
 def test_parts_that_are_not_measured_yet_leave_a_note(workspace):

@@ -151,7 +151,8 @@ def alike_in_words(schedules: pd.DataFrame) -> str:
     if schedules.empty:
         return "not measured"
     training = schedules[schedules["measure"] == "training_return"]
-    words = {"yes": "returns alike", "no": "returns differ"}
+    margin = f"alike within ±{training['margin'].iloc[0]:g}"
+    words = {"yes": margin, "differ": "returns differ", "no difference found": "no difference found"}
     return ", ".join(f"{row.algorithm} {words.get(str(row.alike), 'one seed')}" for row in training.itertuples())
 
 

@@ -106,12 +106,17 @@ def _bootstrap_two(values: Doubles, others: Doubles, statistic: Statistic) -> In
 
 def ratio_of_means(values: Doubles, others: Doubles) -> tuple[float, Interval | None]:
     """mean(`values`) ÷ mean(`others`), measured in pairs (n,), and its 95 % percentile interval over the pairs."""
-    ratio = float(np.mean(values) / np.mean(others))
+    return paired_ratio(values, others, np.mean)
+
+
+def paired_ratio(values: Doubles, others: Doubles, statistic: Statistic) -> tuple[float, Interval | None]:
+    """statistic(`values`) ÷ statistic(`others`), measured in pairs (n,), and its 95 % interval over the pairs."""
+    ratio = float(statistic(values) / statistic(others))
     if len(values) < 2:
         return ratio, None
     result = stats.bootstrap(
         (values, others),
-        lambda one, other, axis: np.mean(one, axis=axis) / np.mean(other, axis=axis),
+        lambda one, other, axis: statistic(one, axis=axis) / statistic(other, axis=axis),
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",

@@ -21,7 +21,7 @@ from a3c_bench.numerics import unpinned_environment
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.files import PROFILE, csv_bytes, json_bytes, write_all
 from a3c_bench.seeding import Role, stream
-from a3c_bench.stats import bootstrap
+from a3c_bench.stats import bootstrap, paired_ratio
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
 
@@ -233,7 +233,8 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
     rates, base = measured[point].rates, measured[point.one_worker].rates
     textbook = measured[Point(TEXTBOOK, "hogwild", 1, 1)].rates
     samples, instrumented = measured[point].samples, measured[point].instrumented
-    interval, speedup = bootstrap(rates, np.median), bootstrap(rates / base, np.median)
+    interval = bootstrap(rates, np.median)
+    speedup, ends = paired_ratio(rates, base, np.median)
     low, high = np.quantile(rates, [0.25, 0.75])
     split = instrumented.split if instrumented else {}
     ready = [sample.seconds_to_ready for sample in samples if sample.seconds_to_ready is not None]
@@ -246,11 +247,11 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
         "quartile_high": float(high),
         "interval_low": float(interval.low) if interval else None,
         "interval_high": float(interval.high) if interval else None,
-        "speedup": float(np.median(rates / base)),
-        "speedup_low": float(speedup.low) if speedup else None,
-        "speedup_high": float(speedup.high) if speedup else None,
-        "efficiency": float(np.median(rates / base)) / workers,
-        "times_textbook": float(np.median(rates / textbook)),
+        "speedup": speedup,
+        "speedup_low": float(ends.low) if ends else None,
+        "speedup_high": float(ends.high) if ends else None,
+        "efficiency": speedup / workers,
+        "times_textbook": float(np.median(rates) / np.median(textbook)),
         "cpu_utilisation": float(np.median([sample.cpu_utilisation for sample in samples])),
         "peak_memory_mib": float(np.max([sample.peak_memory_mib for sample in samples])),
         "seconds_to_ready": float(np.median(ready)) if ready else None,

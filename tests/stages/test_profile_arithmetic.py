@@ -94,14 +94,15 @@ def test_the_fits_interval_covers_the_law():
     assert (interval.low < exact).all() and (exact < interval.high).all()
 
 
-def test_few_worker_counts_are_not_fitted_but_predicted_from_the_serial_part():
-    alone = Sample(100, 1.0, 0.5, 10.0, {"submitting": 0.1})
-    table = {1: Measured(alone, [alone, alone]), 2: Measured(alone, [alone])}
-    assert scaling.fit(np.array([1, 2, 4]), np.ones((2, 3))) is None
-    rows = {workers: rate for _, workers, rate, _, _ in predictions({1: table[1]})}
-    assert rows[1] == 100
-    assert rows[64] == pytest.approx(100 * 64 / (1 + 0.1 * 63))
-    assert {method for method, *_ in predictions({1: table[1]})} == {"serial part"}
+def test_few_worker_counts_are_not_fitted():
+    assert list(predictions({count: measured([100 * count] * 2) for count in (1, 2, 4)}, actors=64)) == []
+
+
+@pytest.mark.parametrize(("actors", "furthest"), [(8, 8), (64, 16)])
+def test_a_prediction_goes_no_further_than_the_actors_and_four_times_the_cores(actors, furthest):
+    rows = list(predictions({count: measured([100 * count] * 2) for count in (1, 2, 3, 4)}, actors))
+    assert [workers for workers, *_ in rows][-1] == furthest
+    assert rows[-1][1] == pytest.approx(100 * furthest, rel=0.01)
 
 
 def test_one_repeat_has_no_interval():

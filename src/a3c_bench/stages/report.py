@@ -47,10 +47,12 @@ def run(config: Config) -> None:
             "performance": performance_profiles(config, episodes),
             "improvement": improvements(config, episodes),
         }
+        points = read_csv(PROFILE / "points.csv")
         context = {
             "config": config,
             "metrics": metrics,
-            "points": read_csv(PROFILE / "points.csv"),
+            "points": points,
+            "current": at_params(config, points),
             "predicted": read_csv(PROFILE / "scaling.csv"),
             "machine": read_json(MACHINE),
             "params": flat_params(config),
@@ -110,17 +112,12 @@ def draw(config: Config, context: dict[str, Any], tables: dict[str, pd.DataFrame
 def findings(config: Config, context: dict[str, Any]) -> dict[str, str]:
     """The figures' titles: what each shows."""
     metrics: Metrics = context["metrics"]
-    points: pd.DataFrame = context["points"]
+    points, current = context["points"], context["current"].set_index("algorithm")
     seeds = len(config.seeds)
     solved = ", ".join(f"{name} {row['seeds_solved']} of {seeds}" for name, row in metrics.items())
     reached = ", ".join(f"{name} {row['seeds_reached_threshold']} of {seeds}" for name, row in metrics.items())
     known = any(row["seeds_solved"] is not None for row in metrics.values())
-    ours, textbook = (points[(points["algorithm"] == "textbook") == is_textbook] for is_textbook in (False, True))
-    current = ours[
-        (ours["schedule"] == config.schedule)
-        & (ours["workers"] == config.workers)
-        & (ours["threads"] == config.threads)
-    ].set_index("algorithm")
+    textbook = points[points["algorithm"] == "textbook"]
     fast = " and ".join(f"{name} {times:.0f}×" for name, times in current["times_textbook"].items())
     longest = {str(row["algorithm"]): _largest_share(row) for _, row in current.reset_index().iterrows()}
     return {
@@ -134,6 +131,16 @@ def findings(config: Config, context: dict[str, Any]) -> dict[str, str]:
         f"a process of the textbook loop {textbook['peak_memory_mib'].max():.0f} MiB",
         "schedules": "hogwild beside ordered: " + alike_in_words(context["schedules"]),
     }
+
+
+def at_params(config: Config, points: pd.DataFrame) -> pd.DataFrame:
+    """The profile's points that the params name, one per algorithm."""
+    ours = points[points["algorithm"] != "textbook"]
+    return ours[
+        (ours["schedule"] == config.schedule)
+        & (ours["workers"] == config.workers)
+        & (ours["threads"] == config.threads)
+    ]
 
 
 def improvement_in_words(improvement: pd.DataFrame) -> str:

@@ -22,7 +22,7 @@ def repository(workspace):
     def git(*arguments):
         subprocess.run(["git", *arguments], cwd=workspace, check=True, capture_output=True)
 
-    def commit(tag, workers, hashes, iqm=450.0):
+    def commit(tag, workers, hashes, iqm=450.0, **changes):
         write = {
             "reports/report/summary.json": json.dumps(summary(iqm)),
             "reports/report/learning.csv": HEADER + f"nstep,100,20,10,30\nnstep,200,{iqm},{iqm - 10},{iqm + 10}\n",
@@ -36,7 +36,7 @@ def repository(workspace):
             YAML(typ="safe").dump({"schema": "2.0", "stages": {"train@nstep-0": {"outs": outs}}}, file)
         params = YAML(typ="safe").load((workspace / "params.yaml").read_text())
         with (workspace / "params.yaml").open("w") as file:
-            YAML(typ="safe").dump({**params, "workers": workers}, file)
+            YAML(typ="safe").dump({**params, "seeds": [0, 1], "workers": workers, **changes}, file)
         git("add", "--all")
         git("commit", "--quiet", "--message", tag)
         git("tag", tag)
@@ -48,6 +48,8 @@ def repository(workspace):
     commit("two-workers", 2, ["a", "b"])
     commit("four-workers", 4, ["a", "b"])
     commit("other-code", 4, ["a", "c"], iqm=300.0)
+    commit("one-seed", 4, ["a", "stale"], seeds=[0])
+    commit("acrobot", 4, ["d", "b"], iqm=-80.0, env="Acrobot-v1", seeds=[0])
     return workspace
 
 
@@ -64,6 +66,23 @@ def test_revisions_are_put_side_by_side(a3c_bench, repository):
     assert "4,000" in page
     assert "1 of 2 the same" in said.stdout
     assert said.stdout.splitlines()[-1] == "compare/index.html"
+
+
+def test_only_the_models_of_an_experiments_own_seeds_count(a3c_bench, repository):
+    said = a3c_bench("compare", "two-workers", "one-seed", COLUMNS="160")
+    assert "same bits" in said.stdout, said.stderr
+
+
+def test_environments_stand_apart(a3c_bench, repository):
+    said = a3c_bench("compare", "two-workers", "acrobot", "four-workers", COLUMNS="160")
+    assert said.returncode == 0, said.stderr
+    page = (repository / "compare" / "index.html").read_text()
+    cartpole, acrobot = page.split("<h2>Results on ")[1:]
+    assert cartpole.startswith("CartPole-v1") and acrobot.startswith("Acrobot-v1")
+    assert cartpole.count("<svg") == acrobot.count("<svg") == 1
+    assert '<td class="left">same bits</td>' in cartpole
+    assert acrobot.count('<td class="left">other environment</td>') == 1
+    assert "same bits</td>" not in acrobot and "-80.0" not in cartpole
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Throughput by workers as a law: fitted where the machine has the cores for it, else predicted from the serial part.
+"""Throughput by workers as a law, fitted where the machine has the cores for it.
 
 Universal Scalability Law: Gunther, "A General Theory of Computational Scalability Based on Rational Functions", 2008.
 """
@@ -38,13 +38,11 @@ def usl(workers: Doubles, rate: float, contention: float, crosstalk: float) -> D
     return rate * workers / (1 + contention * (workers - 1) + crosstalk * workers * (workers - 1))
 
 
-def fit(workers: Integers, rates: Doubles) -> Law | None:
-    """The law through rates (repeats, counts) measured with `workers` (counts,); None where they are too few.
+def fit(workers: Integers, rates: Doubles) -> Law:
+    """The law through rates (repeats, counts) measured with `workers` (counts,), at least `FEWEST_COUNTS` of them.
 
     Residuals are relative, so that large rates do not count more.
     """
-    if len(set(workers.tolist())) < FEWEST_COUNTS:
-        return None
     count, rate = np.broadcast_to(workers.astype(np.float64), rates.shape).ravel(), rates.ravel()
     start = (float(np.mean(rate / count)), 0.05, 0.001)
     bounds = ([0.0, 0.0, 0.0], [np.inf, 1.0, 1.0])
@@ -59,12 +57,6 @@ def interval(workers: Integers, rates: Doubles, at: Iterable[int]) -> Interval |
     def predicted(drawn: Doubles, axis: int) -> Doubles:
         # scipy hands over (counts, draws, repeats), or (counts, repeats), and wants the draws last.
         samples = np.moveaxis(drawn, 0, -1).reshape(-1, drawn.shape[axis], len(workers))
-        laws = [fit(workers, sample) for sample in samples]
-        return np.stack([law.predict(counts) for law in laws if law], axis=-1)
+        return np.stack([fit(workers, sample).predict(counts) for sample in samples], axis=-1)
 
     return bootstrap(rates, predicted)
-
-
-def from_serial_part(rate: float, serial: float) -> Law:
-    """Amdahl's law, which is the same without crosstalk: `serial` is the share of one worker's time in the turns."""
-    return Law(rate, serial, 0.0)

@@ -106,12 +106,17 @@ def _bootstrap_two(values: Doubles, others: Doubles, statistic: Statistic) -> In
 
 def ratio_of_means(values: Doubles, others: Doubles) -> tuple[float, Interval | None]:
     """mean(`values`) ÷ mean(`others`), measured in pairs (n,), and its 95 % percentile interval over the pairs."""
-    ratio = float(np.mean(values) / np.mean(others))
+    return paired_ratio(values, others, np.mean)
+
+
+def paired_ratio(values: Doubles, others: Doubles, statistic: Statistic) -> tuple[float, Interval | None]:
+    """statistic(`values`) ÷ statistic(`others`), measured in pairs (n,), and its 95 % interval over the pairs."""
+    ratio = float(statistic(values) / statistic(others))
     if len(values) < 2:
         return ratio, None
     result = stats.bootstrap(
         (values, others),
-        lambda one, other, axis: np.mean(one, axis=axis) / np.mean(other, axis=axis),
+        lambda one, other, axis: statistic(one, axis=axis) / statistic(other, axis=axis),
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
@@ -148,10 +153,10 @@ def curve_on_grid(env_steps: NDArray[np.int64], returns: Doubles, grid: NDArray[
 
 
 def curves_on_grid(runs: Sequence[tuple[NDArray[np.int64], Doubles]]) -> tuple[NDArray[np.int64], Doubles]:
-    """A grid of env steps (points,) that all runs reach, and each run's curve on it (runs, points).
+    """A grid of env steps (points,) that all runs with an episode reach, and each run's curve on it (runs, points).
 
     runs: the env step at which each episode ended, and its return, both (episodes,).
     """
-    last = min(int(env_steps[-1]) if len(env_steps) else 1 for env_steps, _ in runs)
+    last = min((int(env_steps[-1]) for env_steps, _ in runs if len(env_steps)), default=0)
     grid = np.linspace(0, last, GRID_POINTS + 1).astype(np.int64)[1:]
     return grid, np.stack([curve_on_grid(env_steps, returns, grid) for env_steps, returns in runs])

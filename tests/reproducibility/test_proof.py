@@ -4,13 +4,17 @@ import dataclasses
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import small_config
+from conftest import ROOT, small_config
 
+from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.evidence.reproducibility import contrast, proof
 from a3c_bench.evidence.reproducibility.conditions import CPU_MODELS, Condition, conditions
 from a3c_bench.evidence.reproducibility.launch import EMULATOR, Launcher
 from a3c_bench.evidence.reproducibility.trial import Result
+from a3c_bench.results.files import SCHEDULE_RUNS, SCHEDULES
+from a3c_bench.stats import Interval
 
 ALGORITHMS = ("nstep", "episodic")
 
@@ -62,20 +66,52 @@ def test_a_row_is_the_same_only_if_every_run_is():
     assert unmeasured["runs"] == 0
 
 
-def test_schedules_are_alike_when_the_interval_of_their_difference_holds_zero():
-    config = small_config(seeds=[0, 1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "alike"),
+    [
+        (-20.0, 23.75, 23.75, "yes"),
+        (1.0, 20.0, 23.75, "yes"),
+        (-75.0, 66.0, 23.75, "no difference found"),
+        (-20.0, 24.0, 23.75, "no difference found"),
+        (-30.0, -1.0, 23.75, "differ"),
+        (0.0, 0.0, None, "no difference found"),
+        (1.0, 2.0, None, "differ"),
+    ],
+)
+def test_returns_are_alike_only_within_a_margin(low, high, margin, alike):
+    assert contrast.verdict(Interval(low, high), margin) == alike
+
+
+def test_the_margin_is_a_share_of_the_reward_threshold(monkeypatch):
+    assert contrast.margin_of("CartPole-v1") == pytest.approx(23.75)
+    assert contrast.margin_of("Acrobot-v1") == pytest.approx(5.0), "its threshold is −100"
+    monkeypatch.setattr(contrast, "describe", lambda env: EnvironmentInfo(env, 4, 2, None))
+    assert contrast.margin_of("without a threshold") is None
+
+
+def test_the_difference_of_two_schedules_is_judged_over_seeds():
     noise = [0.0, 3.0, -3.0, 5.0, -5.0]
-    for shift, alike in ((0.0, "yes"), (50.0, "no")):
+    for shift, alike in ((0.0, "yes"), (50.0, "differ")):
         runs = {
             ("nstep", schedule, seed): result(greedy=400.0 + noise[seed] + (shift if schedule == "hogwild" else 0))
             for schedule in contrast.SCHEDULE_NAMES
-            for seed in config.seeds
+            for seed in range(5)
         }
-        row = contrast.compare("nstep", config, runs)[0]
-        assert row["measure"] == "greedy_return"
-        assert row["alike"] == alike
+        row = contrast.compare("nstep", range(5), runs, margin=23.75)[0]
+        assert (row["measure"], row["alike"], row["margin"]) == ("greedy_return", alike, 23.75)
         assert row["difference"] == pytest.approx(shift)
         assert row["difference_low"] <= shift <= row["difference_high"]
+
+
+def test_the_committed_verdicts_are_those_of_the_committed_runs():
+    runs, table = (pd.read_csv(ROOT / path) for path in (SCHEDULE_RUNS, SCHEDULES))
+    results = {(run.algorithm, run.schedule, run.seed): run for run in runs.itertuples()}
+    found = [
+        row
+        for name in runs["algorithm"].unique()
+        for row in contrast.compare(name, sorted(runs["seed"].unique()), results, contrast.margin_of("CartPole-v1"))
+    ]
+    pd.testing.assert_frame_equal(pd.DataFrame(found)[[*contrast.TABLE_COLUMNS]], table)
 
 
 @pytest.fixture(scope="module")

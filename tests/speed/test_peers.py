@@ -1,15 +1,17 @@
 """The comparison with other systems, on stand-ins."""
 
+import json
 import re
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, small_params, write_params
 
+from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.speed import peers
-from a3c_bench.results.files import PEER_FIGURE, PEER_RUNS, PEERS
+from a3c_bench.results.files import PEER_FIGURE, PEER_RUNS, PEERS, PEERS_ABOUT
 
 STAND_IN = """
 import json, sys, time
@@ -63,8 +65,16 @@ def test_systems_take_turns_seed_by_seed(stand_ins):
 def test_the_readme_shows_the_committed_comparison():
     block = peers.BLOCK.search((ROOT / "README.md").read_text())
     assert block is not None
-    for name, rate in pd.read_csv(ROOT / PEERS)[["peer", "rate"]].itertuples(index=False):
-        assert re.search(rf"\| {re.escape(name)} \| {rate:,.0f} ", block[0]), name
+    runs, table = pd.read_csv(ROOT / PEER_RUNS), pd.read_csv(ROOT / PEERS)
+    assert block[0] == peers.readme(runs, table, json.loads((ROOT / PEERS_ABOUT).read_text()))
+    steps = table.set_index("peer")["steps_to_solve"]
+    assert f"with {steps[peers.OURS] / steps[peers.REFERENCE]:.1f} × its env steps" in block[0]
+
+
+def test_the_comparison_is_one_on_cartpole_only(stand_ins, workspace):
+    write_params(workspace, small_params(env="Acrobot-v1"))
+    with pytest.raises(BadInputError, match="'Acrobot-v1'; the other systems are set up for CartPole-v1 only"):
+        peers.run(None, stand_ins)
 
 
 def test_every_peer_is_pinned():

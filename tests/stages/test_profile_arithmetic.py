@@ -53,7 +53,7 @@ def measured(rates):
     return Measured(None, [Sample(int(rate), 1.0, 0.5, 10.0, {}) for rate in rates])
 
 
-def test_ratios_are_taken_repeat_by_repeat():
+def test_ratios_are_those_of_the_medians_that_are_shown():
     one, two = Point("nstep", "ordered", 1, 1), Point("nstep", "ordered", 2, 3)
     base = two.one_worker
     table = {
@@ -65,13 +65,13 @@ def test_ratios_are_taken_repeat_by_repeat():
     row = summarise(two, table, workers=2)
     assert row["env_steps_per_second"] == 400
     assert (row["quartile_low"], row["quartile_high"]) == (275, 500)
-    assert row["speedup"] == 1.5  # of 1.5, 2 and 1.5
-    assert row["efficiency"] == 0.75
-    assert row["times_textbook"] == 30  # of 15, 40 and 30
+    assert row["speedup"] == 400 / 200
+    assert row["efficiency"] == 1
+    assert row["times_textbook"] == 400 / 10
     assert row["oversubscribed"] == 1  # 2 × 3 on 4 cores
     assert row["interval_low"] <= 400 <= row["interval_high"]
-    assert row["speedup_low"] >= 1.5
-    assert row["speedup_high"] <= 2
+    assert row["speedup_low"] == 1.5  # pairs: 150 ÷ 400 is never drawn
+    assert row["speedup_high"] == 2
     assert row["share_waiting"] is None
 
 
@@ -94,14 +94,15 @@ def test_the_fits_interval_covers_the_law():
     assert (interval.low < exact).all() and (exact < interval.high).all()
 
 
-def test_few_worker_counts_are_not_fitted_but_predicted_from_the_serial_part():
-    alone = Sample(100, 1.0, 0.5, 10.0, {"submitting": 0.1})
-    table = {1: Measured(alone, [alone, alone]), 2: Measured(alone, [alone])}
-    assert scaling.fit(np.array([1, 2, 4]), np.ones((2, 3))) is None
-    rows = {workers: rate for _, workers, rate, _, _ in predictions({1: table[1]})}
-    assert rows[1] == 100
-    assert rows[64] == pytest.approx(100 * 64 / (1 + 0.1 * 63))
-    assert {method for method, *_ in predictions({1: table[1]})} == {"serial part"}
+def test_few_worker_counts_are_not_fitted():
+    assert list(predictions({count: measured([100 * count] * 2) for count in (1, 2, 4)}, actors=64)) == []
+
+
+@pytest.mark.parametrize(("actors", "furthest"), [(8, 8), (64, 16)])
+def test_a_prediction_goes_no_further_than_the_actors_and_four_times_the_cores(actors, furthest):
+    rows = list(predictions({count: measured([100 * count] * 2) for count in (1, 2, 3, 4)}, actors))
+    assert [workers for workers, *_ in rows][-1] == furthest
+    assert rows[-1][1] == pytest.approx(100 * furthest, rel=0.01)
 
 
 def test_one_repeat_has_no_interval():

@@ -17,7 +17,20 @@ from safetensors.numpy import load_file, save_file
 from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.reproducibility.price import COLUMNS as PRICE_COLUMNS
 from a3c_bench.evidence.reproducibility.proof import COLUMNS
-from a3c_bench.results.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
+from a3c_bench.report import aggregate
+from a3c_bench.results.about import about_bytes
+from a3c_bench.results.files import (
+    FAULTS_ABOUT,
+    PEERS_ABOUT,
+    PROOF_ABOUT,
+    SPEED_ABOUT,
+    csv_bytes,
+    json_bytes,
+    model_path,
+    sha256,
+    train_folder,
+    write_all,
+)
 from a3c_bench.stages import evaluate, profile, report, train
 from a3c_bench.stages import machine as machine_stage
 
@@ -30,8 +43,11 @@ def untracked(workspace, monkeypatch):
 
 @pytest.fixture
 def proof(workspace):
-    """The proof's tables, which the report shows."""
-    shutil.copytree(ROOT / "reports" / "reproducibility", workspace / "reports" / "reproducibility")
+    """What other targets measured, as if on small params: the report shows it."""
+    for name in ("reproducibility", "peers", "speed"):
+        shutil.copytree(ROOT / "reports" / name, workspace / "reports" / name)
+    for about in (PROOF_ABOUT, FAULTS_ABOUT, PEERS_ABOUT, SPEED_ABOUT):
+        about.write_bytes(about_bytes("CartPole-v1", small_config().model_dump(mode="json"), "1234567"))
 
 
 def results(folder):
@@ -146,11 +162,14 @@ def test_profile_and_report(workspace, proof, monkeypatch):
     assert metrics["nstep"]["env_steps_per_second"] == current["env_steps_per_second"]
 
     page = Path("reports/index.html").read_text()
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     ).replace("https://matplotlib.org", "")
     assert "3 *" in page
+    assert "Targets missed: nstep, 1 worker ÷ floor: 0.707, not 0.85;" in page
+    assert "543,434 (8.2 ×)" in page
+    assert "`ordered` ÷ `hogwild`: 1.008 with 1 worker, 0.915 with 2 workers" in Path("reports/README.md").read_text()
     summary = json.loads(Path("reports/report/summary.json").read_text())
     assert summary["nstep"]["seeds"] == 2
     assert summary["nstep"]["greedy_iqm_low"] <= summary["nstep"]["greedy_iqm"] <= summary["nstep"]["greedy_iqm_high"]
@@ -177,11 +196,34 @@ def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspac
     assert set(pd.read_csv("reports/report/seeds.csv")["seed"]) == {0}
 
 
+def test_a_training_without_a_finished_episode_is_reported(workspace):
+    # A car that arrives nowhere drives on for 200 env steps; two rollouts have ten.
+    config = small_config(env="MountainCar-v0", algorithms=["nstep"], nstep={"total_steps": 200}, seeds=[0, 1])
+    whole_pipeline(config)
+    assert len(pd.read_csv(train_folder("nstep", 0) / "curve.csv")) == 0
+    page = Path("reports/index.html").read_text()
+    assert "no finished episode yet" in Path("reports/figures/learning.svg").read_text()
+    assert page.count("<svg") == 7
+    learning = pd.read_csv("reports/report/learning.csv")
+    assert learning[["iqm", "low", "high"]].isna().all(axis=None)
+    assert Path("reports/report/summary.json").exists() and "| nstep |" in Path("reports/README.md").read_text()
+
+
+def test_a_seed_without_a_finished_episode_does_not_cut_the_others_short(workspace, monkeypatch):
+    ended = pd.DataFrame({"env_step": range(10, 2010, 10), "return": 1.0})
+    curves = {0: ended, 1: pd.DataFrame({"env_step": [], "return": []}, dtype=object)}
+    monkeypatch.setattr(aggregate, "read_curve", lambda folder: curves[int(folder.name[-1])])
+    seeds, bands = aggregate.learning_tables(small_config(algorithms=["nstep"], seeds=[0, 1]))
+    first, second = (seeds.loc[seeds["seed"] == seed, "mean_return"] for seed in (0, 1))
+    assert bands["env_step"].max() == 2000 and first.iloc[-1] == 1
+    assert second.isna().all() and bands["iqm"].isna().all()
+
+
 def test_parts_that_are_not_measured_yet_leave_a_note(workspace):
     config = small_config(algorithms=["nstep"])
     whole_pipeline(config)
     page = Path("reports/index.html").read_text()
-    notes = re.findall(r"<p>[^<]*not (?:measured|filmed) yet: <code>([a-z@ -]+)</code>", page, re.IGNORECASE)
+    notes = re.findall(r"<p>[^<]*not (?:measured|filmed) yet[^<]*<code>([a-z@ -]+)</code>", page, re.IGNORECASE)
     assert notes == [
         "dvc repro film@nstep",
         "make proof",
@@ -229,7 +271,6 @@ def test_the_report_shows_the_proof(workspace, proof):
     ]
     folder = workspace / "reports" / "reproducibility"
     (folder / "proof.csv").write_text("\n".join([header, *rows]) + "\n")
-    (folder / "about.json").write_text('{"commit": "1234567", "cores": 2, "cpu": "a CPU"}')
     (folder / "price.csv").write_text(",".join(PRICE_COLUMNS) + "\nnstep,4,8,150,90.0,100.0,0.9,0.8,0.95\n")
     whole_pipeline(config)
     page, summary = (Path(f"reports/{name}").read_text() for name in ("index.html", "README.md"))

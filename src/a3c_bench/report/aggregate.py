@@ -36,7 +36,10 @@ def learning_tables(config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
     curves, bands = [], []
     for algorithm in config.algorithms:
         runs = [read_curve(train_folder(algorithm, seed)) for seed in config.seeds]
-        grid, means = curves_on_grid([(run["env_step"].to_numpy(), run["return"].to_numpy()) for run in runs])
+        # A table without rows has no types of its own.
+        grid, means = curves_on_grid(
+            [(run["env_step"].to_numpy(np.int64), run["return"].to_numpy(np.float64)) for run in runs]
+        )
         curves += [
             pd.DataFrame({"algorithm": algorithm, "seed": seed, "env_step": grid, "mean_return": mean})
             for seed, mean in zip(config.seeds, means, strict=True)

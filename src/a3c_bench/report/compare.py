@@ -2,11 +2,11 @@
 
 import io
 import json
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from rich.console import Console
@@ -15,11 +15,12 @@ from ruamel.yaml import YAML
 
 from a3c_bench.errors import BadInputError
 from a3c_bench.gate import checkouts
-from a3c_bench.params import PARAMS_FILE
+from a3c_bench.params import PARAMS_FILE, flatten
 from a3c_bench.report.figures import returns
 from a3c_bench.report.figures.style import for_page, render, use_style
 from a3c_bench.report.pages import render_template
-from a3c_bench.results.files import PROFILE, REPORTS, write_all
+from a3c_bench.repository import content_at
+from a3c_bench.results.files import PROFILE, REPORTS, Moment, model_path, write_all
 
 PAGE = Path("compare") / "index.html"
 LOCK = Path("dvc.lock")
@@ -33,6 +34,7 @@ class Experiment:
 
     name: str
     commit: str
+    env: str
     params: dict[str, str]
     """By dotted key."""
     summary: dict[str, dict[str, Any]]
@@ -40,7 +42,7 @@ class Experiment:
     curves: pd.DataFrame
     speed: dict[str, dict[str, float]]
     models: dict[str, str]
-    """The hashes of the model files, by path."""
+    """The hashes of the model files that it trained, by path."""
 
     def models_of(self, algorithm: str) -> dict[str, str]:
         """Those of one algorithm."""
@@ -59,15 +61,22 @@ def run(names: Sequence[str]) -> None:
     context = {
         "experiments": experiments,
         "params": differing_params(experiments),
-        "rows": rows(experiments),
-        "algorithms": list(dict.fromkeys(algorithm for one in experiments for algorithm in one.summary)),
+        "rows": by_environment(rows(experiments)),
     }
     use_style()
-    drawn = returns.overlay({one.name: one.curves for one in experiments}, "Return while training")
-    page = render_template("compare.html.j2", {**context, "svg": {"overlay.svg": for_page(render(drawn)["svg"])}})
+    page = render_template("compare.html.j2", {**context, "curves": draw(experiments)})
     write_all({PAGE: page})
     show(context)
     print(PAGE)
+
+
+def draw(experiments: Sequence[Experiment]) -> dict[str, str]:
+    """The learning curves, a picture for each environment: returns of different ones share no axis."""
+    figures = {}
+    for env in dict.fromkeys(one.env for one in experiments):
+        curves = {one.name: one.curves for one in experiments if one.env == env}
+        figures[env] = for_page(render(returns.overlay(curves, f"Return while training on {env}"))["svg"])
+    return figures
 
 
 def known_experiments(all_commits: bool) -> dict[str, str]:
@@ -99,25 +108,32 @@ def read(name: str, commit: str) -> Experiment:
     """The results at a commit; raises `BadInputError` where they are not complete."""
     params = YAML(typ="safe").load(content(name, commit, PARAMS_FILE))
     stages = YAML(typ="safe").load(content(name, commit, LOCK))["stages"].values()
-    outs = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", ())}
-    flat = pd.json_normalize(params).iloc[0]
+    outs = {out["path"]: out.get("md5", "") for stage in stages for out in stage.get("outs", ())}
     return Experiment(
         name,
         commit,
-        {str(key): str(value) for key, value in flat.items()},
+        str(params.get("env")),
+        {key: str(value) for key, value in flatten(params)},
         json.loads(content(name, commit, SUMMARY)),
         pd.read_csv(io.StringIO(content(name, commit, CURVES))),
         json.loads(content(name, commit, SPEED)),
-        {path: hash_ for path, hash_ in outs.items() if path.startswith("models/")},
+        own_models(params, outs),
     )
 
 
+def own_models(params: Mapping[str, Any], outs: Mapping[str, str]) -> dict[str, str]:
+    """Of the outputs in `dvc.lock`, the models that the params list: it keeps those of earlier runs too."""
+    listed = product(params.get("algorithms", ()), params.get("seeds", ()), get_args(Moment))
+    paths = [model_path(*key).as_posix() for key in listed]
+    return {path: outs[path] for path in paths if path in outs}
+
+
 def content(name: str, commit: str, path: Path) -> str:
-    """A file at a commit."""
-    found = subprocess.run(["git", "show", f"{commit}:{path.as_posix()}"], capture_output=True, check=False)
-    if found.returncode:
+    """A file at a commit; raises `BadInputError` where it is not."""
+    found = content_at(commit, path)
+    if found is None:
         raise BadInputError(f"{name}: has no {path}; `dvc exp run` or `make repro` makes it")
-    return found.stdout.decode()
+    return found
 
 
 def differing_params(experiments: Sequence[Experiment]) -> dict[str, list[str]]:
@@ -134,21 +150,28 @@ def rows(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
         having = [one for one in experiments if algorithm in one.summary]
         found += [
             {
+                "env": one.env,
                 "algorithm": algorithm,
                 "experiment": one.name,
                 **one.summary[algorithm],
                 "env_steps_per_second": one.speed.get(algorithm, {}).get("env_steps_per_second"),
-                "models": compare_models(having[0], one, algorithm),
+                "models": compare_models(having, one, algorithm),
             }
             for one in having
         ]
     return found
 
 
-def compare_models(first: Experiment, other: Experiment, algorithm: str) -> str:
-    """In words: how many of the models that both have are the same bits."""
+def by_environment(found: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each environment."""
+    return {env: [row for row in found if row["env"] == env] for env in dict.fromkeys(row["env"] for row in found)}
+
+
+def compare_models(having: Sequence[Experiment], other: Experiment, algorithm: str) -> str:
+    """In words: how many of its models are the same bits as those of the first on the same environment."""
+    first = next(one for one in having if one.env == other.env)
     if first is other:
-        return "reference"
+        return "reference" if first is having[0] else "other environment"
     mine, theirs = first.models_of(algorithm), other.models_of(algorithm)
     common = mine.keys() & theirs.keys()
     if not common:
@@ -166,8 +189,14 @@ def show(context: dict[str, Any]) -> None:
         table.add_row(key, *values)
     if context["params"]:
         console.print(table)
-    table = Table("algorithm", "experiment", "greedy IQM", "95 % interval", "env steps/s", "models")
-    for row in context["rows"]:
+    for env, found in context["rows"].items():
+        console.print(results(env, found))
+
+
+def results(env: str, found: Sequence[dict[str, Any]]) -> Table:
+    """The figures on one environment."""
+    table = Table("algorithm", "experiment", "greedy IQM", "95 % interval", "env steps/s", "models", title=env)
+    for row in found:
         low, high, speed = row["greedy_iqm_low"], row["greedy_iqm_high"], row["env_steps_per_second"]
         table.add_row(
             row["algorithm"],
@@ -177,4 +206,4 @@ def show(context: dict[str, Any]) -> None:
             "–" if speed is None else f"{speed:,.0f}",
             row["models"],
         )
-    console.print(table)
+    return table

@@ -1,55 +1,104 @@
-"""What other targets measured (proof, chaos, peers, speed, bench-proof): the report shows what is there."""
+"""What other targets measured (proof, chaos, peers, speed, bench-proof): the report shows what is there.
 
+Only what was measured on the report's environment and, where a table has a row per algorithm, with its params.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from a3c_bench.config import Config
 from a3c_bench.report.aggregate import band
+from a3c_bench.results.about import read_about, same_params
 from a3c_bench.results.files import (
     FAULTS,
     FAULTS_ABOUT,
     GATE,
     PEER_FIGURE,
     PEERS,
+    PEERS_ABOUT,
     PRICE,
     PROOF,
     PROOF_ABOUT,
     SCHEDULE_CURVES,
     SCHEDULES,
     SPEED,
-    read_json,
+    SPEED_ABOUT,
 )
 from a3c_bench.results.tables import read_csv
 
 PEER_PICTURE = PEER_FIGURE.with_suffix(".svg")
+FILES = {
+    "proof": (PROOF, PROOF_ABOUT),
+    "price": (PRICE, PROOF_ABOUT),
+    "schedules": (SCHEDULES, PROOF_ABOUT),
+    "schedule_curves": (SCHEDULE_CURVES, PROOF_ABOUT),
+    "faults": (FAULTS, FAULTS_ABOUT),
+    "peers": (PEERS, PEERS_ABOUT),
+    "speed": (SPEED, SPEED_ABOUT),
+}
+
+RESTS_ON = (
+    "CartPole-v1 has a vectorised class of its own, which steps many environments as arrays; an environment without "
+    "one, such as Acrobot-v1, runs far slower, most of its time in the environment's own step. The default params "
+    "were searched for the time to solve CartPole-v1."
+)
+"""What a reader has to know of every figure of speed."""
 
 
-def read() -> dict[str, Any]:
-    """The tables by the names that the templates use; those that are not measured yet are empty."""
-    proof, faults = _table(PROOF, PROOF_ABOUT), _table(FAULTS, FAULTS_ABOUT)
-    curves = _table(SCHEDULE_CURVES)
+@dataclass(frozen=True)
+class Supplement:
+    """A table that another target made, as far as the report may show it."""
+
+    table: pd.DataFrame
+    about: dict[str, Any]
+    left_out: str
+    """What of it is not shown, and why; empty where all is."""
+
+
+def read(config: Config) -> dict[str, Any]:
+    """The tables by the names that the templates use; those that are not to be shown are empty."""
+    found = {name: supplement(config, *files) for name, files in FILES.items()}
+    tables = {name: one.table for name, one in found.items()}
+    proof, curves, faults = tables["proof"], tables["schedule_curves"], tables["faults"]
     return {
-        "proof": proof,
+        **tables,
+        "abouts": {name: one.about for name, one in found.items()},
+        "left_out": {name: one.left_out for name, one in found.items()},
         "proof_summary": [] if proof.empty else proof_summary(proof),
-        "proof_about": None if proof.empty else read_json(PROOF_ABOUT),
-        "price": _table(PRICE),
-        "schedules": _table(SCHEDULES),
-        "schedule_curves": curves,
         "schedule_bands": curves if curves.empty else schedule_bands(curves),
         "faults": faults if faults.empty else fault_summary(faults),
-        "faults_about": None if faults.empty else read_json(FAULTS_ABOUT),
-        "gate": _table(GATE),
-        "speed": _table(SPEED),
-        "peers": _table(PEERS),
-        "peers_picture": PEER_PICTURE.read_bytes() if PEER_PICTURE.exists() else None,
+        "rests_on": RESTS_ON,
+        "gate": read_csv(GATE) if GATE.exists() else pd.DataFrame(),
+        "peers_picture": PEER_PICTURE.read_bytes() if PEER_PICTURE.exists() and not tables["peers"].empty else None,
     }
 
 
-def _table(path: Path, *companions: Path) -> pd.DataFrame:
-    present = all(file.exists() for file in (path, *companions))
-    return read_csv(path) if present else pd.DataFrame()
+def supplement(config: Config, path: Path, about_path: Path) -> Supplement:
+    """A table without the rows that were measured on another environment, or with other params."""
+    about = read_about(about_path)
+    if not path.exists():
+        return Supplement(pd.DataFrame(), about, "not measured yet")
+    table, env = read_csv(path), about.get("env")
+    if env is None:
+        return Supplement(table[:0], about, "not shown, as no file beside it tells its environment")
+    if env != config.env:
+        return Supplement(table[:0], about, f"measured on {env}, and so not shown on {config.env}")
+    if "algorithm" not in table:
+        return Supplement(table, about, "")
+    rows = table[table["algorithm"].isin(_measured_alike(config, about))]
+    missing = [name for name in config.algorithms if name not in set(rows["algorithm"])]
+    return Supplement(rows, about, f"not measured with these params of {', '.join(missing)}" if missing else "")
+
+
+def _measured_alike(config: Config, about: Mapping[str, Any]) -> list[str]:
+    """The report's algorithms whose params are those of the measurement."""
+    params = config.params()
+    return [name for name in config.algorithms if same_params(about, params, name)]
 
 
 def proof_summary(proof: pd.DataFrame) -> list[dict[str, Any]]:

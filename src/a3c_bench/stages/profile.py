@@ -21,13 +21,14 @@ from a3c_bench.numerics import unpinned_environment
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.files import PROFILE, csv_bytes, json_bytes, write_all
 from a3c_bench.seeding import Role, stream
-from a3c_bench.stats import bootstrap
+from a3c_bench.stats import bootstrap, paired_ratio
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
 from a3c_bench.training.processes import start_server
 
 SPLIT = ("environment", "acting", "learning", "submitting", "recording", "waiting")
-PREDICTED_WORKERS = (1, 2, 4, 8, 16, 32, 64)
+PREDICTED_WORKERS = tuple(2**power for power in range(11))
+FURTHEST = 4
 TEXTBOOK = "textbook"
 PROFILE_SEED = 0
 
@@ -230,7 +231,8 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
     rates, base = measured[point].rates, measured[point.one_worker].rates
     textbook = measured[Point(TEXTBOOK, "hogwild", 1, 1)].rates
     samples, instrumented = measured[point].samples, measured[point].instrumented
-    interval, speedup = bootstrap(rates, np.median), bootstrap(rates / base, np.median)
+    interval = bootstrap(rates, np.median)
+    speedup, ends = paired_ratio(rates, base, np.median)
     low, high = np.quantile(rates, [0.25, 0.75])
     split = instrumented.split if instrumented else {}
     ready = [sample.seconds_to_ready for sample in samples if sample.seconds_to_ready is not None]
@@ -243,11 +245,11 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
         "quartile_high": float(high),
         "interval_low": float(interval.low) if interval else None,
         "interval_high": float(interval.high) if interval else None,
-        "speedup": float(np.median(rates / base)),
-        "speedup_low": float(speedup.low) if speedup else None,
-        "speedup_high": float(speedup.high) if speedup else None,
-        "efficiency": float(np.median(rates / base)) / workers,
-        "times_textbook": float(np.median(rates / textbook)),
+        "speedup": speedup,
+        "speedup_low": float(ends.low) if ends else None,
+        "speedup_high": float(ends.high) if ends else None,
+        "efficiency": speedup / workers,
+        "times_textbook": float(np.median(rates) / np.median(textbook)),
         "cpu_utilisation": float(np.median([sample.cpu_utilisation for sample in samples])),
         "peak_memory_mib": float(np.max([sample.peak_memory_mib for sample in samples])),
         "seconds_to_ready": float(np.median(ready)) if ready else None,
@@ -271,34 +273,35 @@ def current_metrics(config: Config, table: list[dict[str, Any]]) -> dict[str, di
 
 
 def scaling_csv(config: Config, measured: Mapping[Point, Measured]) -> bytes:
-    """What every algorithm's law predicts for more workers, under the params' schedule and threads."""
+    """What every algorithm's law predicts, under the params' schedule and threads; no rows where none can be fitted."""
     rows = []
     for algorithm in config.algorithms:
         own = {
             point.workers: result
             for point, result in measured.items()
             if point == Point(algorithm, config.schedule, point.workers, config.threads)
-            and hosts(config, point) * point.threads <= cores()
+            and hosts(config, point) == point.workers <= cores() // point.threads
         }
-        if own:
-            rows += [(algorithm, *row) for row in predictions(own)]
-    return csv_bytes(("algorithm", "method", "workers", "env_steps_per_second", "low", "high"), rows)
+        rows += [(algorithm, *row) for row in predictions(own, config.algorithm(algorithm).actors)]
+    return csv_bytes(("algorithm", "workers", "env_steps_per_second", "low", "high"), rows)
 
 
-def predictions(measured: Mapping[int, Measured]) -> Iterator[tuple[str, int, float, float | None, float | None]]:
-    """(method, workers, rate, low, high) by the points of one algorithm within the cores, by their workers."""
+def predictions(
+    measured: Mapping[int, Measured], actors: int
+) -> Iterator[tuple[int, float, float | None, float | None]]:
+    """(workers, rate, low, high) by the points of one algorithm within the cores, by their workers.
+
+    Not further than the actors go round, nor than `FURTHEST` times the cores.
+    """
+    if len(measured) < scaling.FEWEST_COUNTS:
+        return
     workers, rates = np.array(list(measured)), np.stack([result.rates for result in measured.values()], axis=1)
-    law = scaling.fit(workers, rates)
-    if law:
-        interval = scaling.interval(workers, rates, PREDICTED_WORKERS)
-        lows, highs = (interval.low, interval.high) if interval else ([None] * len(PREDICTED_WORKERS),) * 2
-        for count, low, high in zip(PREDICTED_WORKERS, lows, highs, strict=True):
-            ends = (None, None) if low is None else (float(low), float(high))
-            yield "fit", count, float(law.predict(count)), *ends
-    elif 1 in measured and (alone := measured[1].instrumented) is not None:
-        law = scaling.from_serial_part(float(np.median(measured[1].rates)), alone.split["submitting"])
-        for count in PREDICTED_WORKERS:
-            yield "serial part", count, float(law.predict(count)), None, None
+    counts = [count for count in PREDICTED_WORKERS if count <= min(actors, FURTHEST * cores())]
+    interval = scaling.interval(workers, rates, counts)
+    lows, highs = (interval.low, interval.high) if interval else ([None] * len(counts),) * 2
+    for count, rate, low, high in zip(counts, scaling.fit(workers, rates).predict(counts), lows, highs, strict=True):
+        ends = (None, None) if low is None else (float(low), float(high))
+        yield count, float(rate), *ends
 
 
 def samples_csv(measured: dict[Point, Measured]) -> bytes:

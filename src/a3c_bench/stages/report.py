@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
+from a3c_bench.params import flatten
 from a3c_bench.progress import conclude
 from a3c_bench.report import supplements
 from a3c_bench.report.aggregate import (
@@ -48,17 +49,19 @@ def run(config: Config) -> None:
             "performance": performance_profiles(config, episodes),
             "improvement": improvements(config, episodes),
         }
+        points = read_csv(PROFILE / "points.csv")
         context = {
             "config": config,
             "metrics": metrics,
-            "points": read_csv(PROFILE / "points.csv"),
+            "points": points,
+            "current": at_params(config, points),
             "predicted": read_csv(PROFILE / "scaling.csv"),
             "machine": read_json(MACHINE),
             "params": flat_params(config),
             "commit": last_commit(),
             "improvement": tables["improvement"],
             "films": films(config),
-            **supplements.read(),
+            **supplements.read(config),
         }
         context["titles"] = findings(config, context)
         drawn = render_all(draw(config, context, tables))
@@ -111,17 +114,12 @@ def draw(config: Config, context: dict[str, Any], tables: dict[str, pd.DataFrame
 def findings(config: Config, context: dict[str, Any]) -> dict[str, str]:
     """The figures' titles: what each shows."""
     metrics: Metrics = context["metrics"]
-    points: pd.DataFrame = context["points"]
+    points, current = context["points"], context["current"].set_index("algorithm")
     seeds = len(config.seeds)
     solved = ", ".join(f"{name} {row['seeds_solved']} of {seeds}" for name, row in metrics.items())
     reached = ", ".join(f"{name} {row['seeds_reached_threshold']} of {seeds}" for name, row in metrics.items())
     known = any(row["seeds_solved"] is not None for row in metrics.values())
-    ours, textbook = (points[(points["algorithm"] == "textbook") == is_textbook] for is_textbook in (False, True))
-    current = ours[
-        (ours["schedule"] == config.schedule)
-        & (ours["workers"] == config.workers)
-        & (ours["threads"] == config.threads)
-    ].set_index("algorithm")
+    textbook = points[points["algorithm"] == "textbook"]
     fast = " and ".join(f"{name} {times:.0f}×" for name, times in current["times_textbook"].items())
     longest = {str(row["algorithm"]): _largest_share(row) for _, row in current.reset_index().iterrows()}
     return {
@@ -135,6 +133,16 @@ def findings(config: Config, context: dict[str, Any]) -> dict[str, str]:
         f"a process of the textbook loop {textbook['peak_memory_mib'].max():.0f} MiB",
         "schedules": "hogwild beside ordered: " + alike_in_words(context["schedules"]),
     }
+
+
+def at_params(config: Config, points: pd.DataFrame) -> pd.DataFrame:
+    """The profile's points that the params name, one per algorithm."""
+    ours = points[points["algorithm"] != "textbook"]
+    return ours[
+        (ours["schedule"] == config.schedule)
+        & (ours["workers"] == config.workers)
+        & (ours["threads"] == config.threads)
+    ]
 
 
 def improvement_in_words(improvement: pd.DataFrame) -> str:
@@ -152,7 +160,8 @@ def alike_in_words(schedules: pd.DataFrame) -> str:
     if schedules.empty:
         return "not measured"
     training = schedules[schedules["measure"] == "training_return"]
-    words = {"yes": "returns alike", "no": "returns differ"}
+    margin = f"alike within ±{training['margin'].iloc[0]:g}"
+    words = {"yes": margin, "differ": "returns differ", "no difference found": "no difference found"}
     return ", ".join(f"{row.algorithm} {words.get(str(row.alike), 'one seed')}" for row in training.itertuples())
 
 
@@ -170,7 +179,7 @@ def films(config: Config) -> dict[str, str]:
 
 def flat_params(config: Config) -> dict[str, str]:
     """The resolved params, by dotted key."""
-    flat = pd.json_normalize(config.model_dump()).iloc[0]
     return {
-        str(key): ", ".join(map(str, value)) if isinstance(value, tuple) else str(value) for key, value in flat.items()
+        key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in flatten(config.params())
     }

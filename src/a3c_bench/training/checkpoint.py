@@ -3,7 +3,8 @@
 A consistent cut (Chandy and Lamport, "Distributed Snapshots", 1985). The main process asks; whoever finishes the next
 turn chooses a rollout that no actor has begun; at the end of that rollout each actor is packed by its worker, and the
 model is copied when all actors' gradients of that rollout have been applied. Nobody waits for anybody. Under `hogwild`
-fast actors are ahead by then: the copied model knows gradients of theirs that they compute again after a restart.
+fast actors are ahead by then: the copied model knows gradients of theirs that they compute again after a restart, and
+rows that somebody was writing may be a mix of two versions.
 """
 
 from dataclasses import dataclass

@@ -70,9 +70,11 @@ class Schedule(ABC):
 
 
 class Hogwild(Schedule):
-    """Lock-free, as soon as ready (Recht et al. 2011; Mnih et al. 2016): fast to write down, never twice the same.
+    """As soon as ready (after Recht et al. 2011; Mnih et al. 2016): never twice the same.
 
-    Only the turn's number is drawn under the lock; model and Adam statistics are changed without it.
+    One lock is taken per turn, for its number and its record. The model and Adam's moments are changed without it, so
+    updates can be lost; every update is dense, which is not the sparse setting of Recht et al. A checkpoint copies
+    model and moments while others may be writing them: a resumed run may start from a mix of two versions.
     """
 
     def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:

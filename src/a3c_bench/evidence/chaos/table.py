@@ -17,7 +17,8 @@ from a3c_bench.evidence.chaos.faults import KINDS, NEED_ROOT
 from a3c_bench.evidence.chaos.scene import Scene
 from a3c_bench.progress import Progress
 from a3c_bench.repository import last_commit
-from a3c_bench.results.files import FAULTS, FAULTS_ABOUT, csv_bytes, json_bytes, write_all
+from a3c_bench.results.about import about_bytes
+from a3c_bench.results.files import FAULTS, FAULTS_ABOUT, csv_bytes, write_all
 from a3c_bench.training.pool import shape
 from a3c_bench.training.worker import Job
 
@@ -96,14 +97,11 @@ def run(config: Config, count: int | None) -> bool:
     bad = [row for row in rows if not (row.survived and row.same)]
     for row in bad:
         print(f"{row.scene.algorithm}, {row.kind}, turn {row.scene.turn}: {row.note}")
-    write_all({FAULTS: csv_bytes(COLUMNS, [row.row() for row in rows]), FAULTS_ABOUT: json_bytes(_about())})
+    about = about_bytes(config.env, config.params(), last_commit())
+    write_all({FAULTS: csv_bytes(COLUMNS, [row.row() for row in rows]), FAULTS_ABOUT: about})
     survived, same = sum(row.survived for row in rows), sum(row.same for row in rows)
     print(f"{FAULTS}: {len(rows)} faults tried, {survived} survived, {same} with the same bits")
     return not bad
-
-
-def _about() -> dict[str, object]:
-    return {"commit": last_commit()}
 
 
 def undisturbed(config: Config, algorithm: str, folder: Path) -> Stage:

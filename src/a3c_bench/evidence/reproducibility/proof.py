@@ -13,10 +13,10 @@ from a3c_bench.evidence.reproducibility import contrast, price
 from a3c_bench.evidence.reproducibility.conditions import Condition, conditions
 from a3c_bench.evidence.reproducibility.launch import Launcher
 from a3c_bench.evidence.reproducibility.trial import Result, Trial
-from a3c_bench.machine import cores, cpu_model
 from a3c_bench.progress import Progress
 from a3c_bench.repository import last_commit
-from a3c_bench.results.files import PROOF, PROOF_ABOUT, csv_bytes, json_bytes, write_all
+from a3c_bench.results.about import about_bytes
+from a3c_bench.results.files import PROOF, PROOF_ABOUT, csv_bytes, write_all
 from a3c_bench.seeding import Role, stream
 
 REPEATS = 3
@@ -54,9 +54,9 @@ def run(config: Config, repeats: int = REPEATS) -> bool:
         rows = measure(config, launcher, repeats)
         table = [summarise(row, rows) for row in rows]
         files = {**contrast.measure(config, launcher), **price.measure(config)}
-    about = {"commit": last_commit(), "cpu": cpu_model(), "cores": cores()}
+    about = about_bytes(config.env, config.params(), last_commit())
     proof = csv_bytes(COLUMNS, [[row[name] for name in COLUMNS] for row in table])
-    write_all({PROOF: proof, PROOF_ABOUT: json_bytes(about), **files})
+    write_all({PROOF: proof, PROOF_ABOUT: about, **files})
     broken = [row for row in table if row["promised"] == "yes" and row["same"] == "no"]
     for row in broken:
         print(f"NOT the same bits: {row['algorithm']}, {row['condition']}")

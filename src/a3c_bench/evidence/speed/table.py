@@ -16,7 +16,9 @@ from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.evidence.speed import around, checkpointing, floor, whole_run, yardstick
 from a3c_bench.evidence.speed.in_turns import counting, rates_in_turns, training
 from a3c_bench.progress import Progress
-from a3c_bench.results.files import SPEED, csv_bytes, write_all
+from a3c_bench.repository import last_commit
+from a3c_bench.results.about import about_bytes
+from a3c_bench.results.files import SPEED, SPEED_ABOUT, csv_bytes, write_all
 from a3c_bench.stats import bootstrap, ratio_of_means
 
 SLICES = 150
@@ -64,7 +66,8 @@ def run(config: Config, slices: int = SLICES) -> None:
         first = config.algorithms[0]
         tracked, bare = around.measure(first).T
         found.append(figure(first, "training with MLflow and progress ÷ bare", tracked, bare, 0.98))
-    write_all({SPEED: csv_bytes([field.name for field in fields(Figure)], map(astuple, found))})
+    speed = csv_bytes([field.name for field in fields(Figure)], map(astuple, found))
+    write_all({SPEED: speed, SPEED_ABOUT: about_bytes(config.env, config.params(), last_commit())})
     show(found)
 
 

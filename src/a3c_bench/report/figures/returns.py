@@ -25,6 +25,8 @@ def learning(curves: pd.DataFrame, bands: pd.DataFrame, threshold: float | None,
         color = sns.color_palette(PALETTE)[index]
         mine, band = curves[curves["algorithm"] == name], bands[bands["algorithm"] == name]
         _band(axis, mine, band, color, "IQM over seeds")
+        if mine["mean_return"].isna().all():
+            _nothing_yet(axis, finished=mine["env_step"].max() > 0)
         _threshold(axis, threshold)
         _env_steps(axis, name, index)
     headline(figure, title)
@@ -142,6 +144,11 @@ def _band(axis: Axes, runs: pd.DataFrame, band: pd.DataFrame, color: object, lab
     axis.plot(band["env_step"], band["iqm"], line, color=color, linewidth=2, label=label)
     if band["low"].notna().any():
         axis.fill_between(band["env_step"], band["low"], band["high"], color=color, alpha=0.2, linewidth=0)
+
+
+def _nothing_yet(axis: Axes, finished: bool) -> None:
+    text = "fewer than 100 finished episodes" if finished else "no finished episode yet"
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", color=QUIET)
 
 
 def _threshold(axis: Axes, threshold: float | None) -> None:

@@ -35,9 +35,9 @@ def throughput(points: pd.DataFrame, predicted: pd.DataFrame, cores: int, thread
             errors = np.abs(np.stack([rate - run["quartile_low"], run["quartile_high"] - rate]))
             axis.errorbar(run["workers"], rate, errors, fmt="o" + line, color=color, capsize=3, label=schedule)
             _ideal(axis, run, cores, color)
-        _prediction(axis, predicted[predicted["algorithm"] == name], cores)
         _textbook_line(axis, points)
-        shown = predicted[(predicted["algorithm"] == name) & (predicted["workers"] <= 4 * cores)]
+        shown = predicted[predicted["algorithm"] == name]
+        _prediction(axis, shown[shown["workers"] >= cores])
         _workers_axis(axis, sorted({*mine["workers"], *shown["workers"]}), cores)
         axis.set(title=name, ylabel="env steps per second" if index == 0 else "")
         axis.legend(fontsize="small")
@@ -52,11 +52,10 @@ def _ideal(axis: Axes, run: pd.DataFrame, cores: int, color: object) -> None:
         axis.plot(within["workers"], within["workers"] * one.iloc[0], ":", color=color, linewidth=1)
 
 
-def _prediction(axis: Axes, law: pd.DataFrame, cores: int) -> None:
-    beyond = law[(law["workers"] >= cores) & (law["workers"] <= 4 * cores)]
+def _prediction(axis: Axes, beyond: pd.DataFrame) -> None:
     if len(beyond) < 2:
         return
-    label = "prediction for more cores, " + ("USL fit" if beyond["method"].iloc[0] == "fit" else "serial part alone")
+    label = "prediction for more cores, USL fit"
     axis.plot(beyond["workers"], beyond["env_steps_per_second"], "--", color=QUIET, linewidth=1.2, label=label)
     if beyond["low"].notna().all():
         axis.fill_between(beyond["workers"], beyond["low"], beyond["high"], color=QUIET, alpha=0.12, linewidth=0)

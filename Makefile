@@ -32,7 +32,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-check: setup ## check params.yaml and this machine, change nothing
+check: setup ## check params.yaml and this machine, tell how long a run will take, change nothing
 	@$(RUN) check
 
 repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1: not from checkpoints)

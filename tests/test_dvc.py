@@ -11,6 +11,7 @@ from conftest import ROOT, environment, small_params, write_params
 from ruamel.yaml import YAML
 
 from a3c_bench.config import Config
+from a3c_bench.results.checkpoints import DECIDING
 
 SOURCE = ROOT / "src"
 PACKAGE = SOURCE / "a3c_bench"
@@ -58,7 +59,11 @@ def imports(path):
 
 def decides(stage):
     """All files of this package that a stage imports, the views apart."""
-    reached, waiting = set(), [module_file(f"a3c_bench.stages.{stage}")]
+    return reached_from(f"a3c_bench.stages.{stage}")
+
+
+def reached_from(module):
+    reached, waiting = set(), [module_file(module)]
     while waiting:
         path = waiting.pop()
         if path not in reached | VIEWS:
@@ -100,6 +105,14 @@ def test_a_stage_depends_on_nothing_else_of_the_code(stage):
         assert source.exists(), source
         assert not any(view.is_relative_to(source) for view in VIEWS), source
         assert any(path.is_relative_to(source) for path in decides(stage) | run_as_a_program), source
+
+
+def test_a_checkpoint_is_bound_to_all_code_that_trains():
+    named = {PACKAGE / name for name in DECIDING}
+    assert named <= set(sources("train"))
+    others = {path for path in reached_from("a3c_bench.training.pool") if not named & {path, *path.parents}}
+    # What it says of the settings is in the checkpoint itself.
+    assert others <= {PACKAGE / "config.py", PACKAGE / "__init__.py"}
 
 
 def test_the_views_are_modules():

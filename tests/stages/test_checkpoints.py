@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from hashlib import sha256
+from importlib import import_module
 
 import pytest
-from conftest import environment, small_config, small_params, write_params
+from conftest import ROOT, environment, small_config, small_params, write_params
 
-from a3c_bench.results.checkpoints import Checkpoints
+from a3c_bench.results.checkpoints import Checkpoints, code_version, own_code_version
 
 FILES = ("curve.csv", "updates.csv", "digests.csv", "metrics.json")
 LONGER = {"nstep": {"total_steps": 160_000}, "episodic": {"episodes": 400}}
@@ -218,3 +220,36 @@ def test_a_second_process_that_trains_the_same_makes_no_checkpoints(folder):
         process.terminate()
         process.communicate(timeout=10)
     assert checkpoints(folder)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A copy of the package's source."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    return shutil.copytree(ROOT / "src" / "a3c_bench", tmp_path / "a3c_bench", ignore=ignored)
+
+
+@pytest.mark.parametrize(
+    "name", ["report/figures/style.py", "commands/x.py", "tracking/tracker.py", "stages/report.py", "cli.py"]
+)
+def test_a_change_of_a_view_or_a_new_command_leaves_checkpoints_of_use(source, name):
+    assert code_version(source) == code_version()
+    with (source / name).open("a") as file:
+        file.write("# changed\n")
+    assert code_version(source) == code_version()
+
+
+@pytest.mark.parametrize("name", ["learning/returns.py", "training/pool.py", "seeding.py", "algorithms/x.py"])
+def test_a_change_of_what_trains_makes_checkpoints_useless(source, name):
+    with (source / name).open("a") as file:
+        file.write("# changed\n")
+    assert code_version(source) != code_version()
+
+
+def test_the_code_of_an_algorithm_from_elsewhere_is_part_of_what_a_checkpoint_is_of(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for content in ("class Settings: pass\n", "class Settings: pass\n# changed\n"):
+        (tmp_path / "an_algorithm_from_elsewhere.py").write_text(content)
+        settings = import_module("an_algorithm_from_elsewhere").Settings()
+        assert own_code_version(settings) == sha256(content.encode()).hexdigest()
+    assert own_code_version(small_config().algorithm("nstep")) is None

@@ -132,6 +132,15 @@ class Settings(Section, ABC):
         return None
 
     @property
+    def parts(self) -> int:
+        """Parts of a rollout that threads can share."""
+        return 1
+
+    def longest_rollout(self, environment: EnvironmentInfo) -> int:
+        """Env steps that a rollout has at most: an episode's, unless it says otherwise."""
+        return environment.max_episode_steps or 0
+
+    @property
     def textbook_episodes(self) -> int | None:
         """Episodes of a whole training, where that is the textbook's own loop."""
         return None

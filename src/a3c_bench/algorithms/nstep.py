@@ -67,6 +67,15 @@ class NStep(Settings):
         """The same with rollouts of three parts."""
         return self.model_copy(update={"envs": 128, "rollout_steps": 20})
 
+    @property
+    def parts(self) -> int:
+        """Parts of a rollout that threads can share."""
+        return -(-self.envs * self.rollout_steps // PART_ROWS)
+
+    def longest_rollout(self, environment: EnvironmentInfo) -> int:
+        """Env steps that a rollout has at most."""
+        return self.envs * self.rollout_steps
+
     def learning_rate_of(self, rollout: int) -> float:
         """It falls linearly over an actor's rollouts."""
         start, end = self.learning_rate, self.final_learning_rate

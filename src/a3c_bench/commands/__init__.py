@@ -17,7 +17,6 @@ Algorithm = Annotated[str | None, typer.Option(help="One of params.yaml's algori
 Seed = Annotated[
     str | None, typer.Option(metavar="INTEGER", help="The training run's; by default params.yaml's first.")
 ]
-FILE_NAME = re.compile(r"\w[\w-]*", re.ASCII)
 
 
 def chosen(config: "Config", algorithm: str | None, seed: str | None) -> tuple[str, int]:
@@ -30,8 +29,6 @@ def chosen_algorithm(config: "Config", name: str | None) -> str:
     chosen = config.algorithms[0] if name is None else name
     if chosen not in config.algorithms:
         raise BadInputError(f"--algorithm: {chosen!r} is not allowed; params.yaml has {', '.join(config.algorithms)}")
-    if not FILE_NAME.fullmatch(chosen):
-        raise BadInputError(f"--algorithm: {chosen!r} cannot name a file; allowed: letters, digits, - and _")
     return chosen
 
 

@@ -10,3 +10,7 @@ def run() -> None:
         f"params.yaml: valid; {config.env}, {', '.join(config.algorithms)}, {len(config.seeds)} seed(s), "
         f"{config.schedule}, workers {config.workers}, threads {config.threads}, {config.numerics}"
     )
+    from a3c_bench import outlook
+
+    for line in (*outlook.remarks(config), outlook.estimate(config)):
+        print(line)

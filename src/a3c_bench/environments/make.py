@@ -21,6 +21,7 @@ class EnvironmentInfo:
     observation: ObservationSpec
     action: ActionSpec
     reward_threshold: float | None
+    max_episode_steps: int | None = None
     has_vector: bool = False
     """There is a vector version of its own."""
     packing: Packing | None = None
@@ -103,7 +104,8 @@ def _describe(name: str, environment: gymnasium.Env[Any, Any]) -> EnvironmentInf
     spec = environment.spec
     if spec is None or spec.max_episode_steps is None:
         raise BadInputError(f"env: {name!r} has no time limit, so an episode may never end; allowed: one that has")
-    return EnvironmentInfo(name, observation, action, spec.reward_threshold, spec.vector_entry_point is not None)
+    has_vector = spec.vector_entry_point is not None
+    return EnvironmentInfo(name, observation, action, spec.reward_threshold, spec.max_episode_steps, has_vector)
 
 
 def _require_next_step_reset(info: EnvironmentInfo) -> None:

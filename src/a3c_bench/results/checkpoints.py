@@ -7,6 +7,7 @@ them.
 import errno
 import fcntl
 import hashlib
+import inspect
 import io
 import json
 import os
@@ -36,6 +37,18 @@ KEPT = 2
 ATTEMPTS = 3
 LIBRARIES = ("gymnasium", "numpy")
 SOURCE = Path(__file__).parents[1]
+DECIDING = (
+    "algorithms",
+    "arrays.py",
+    "distributions",
+    "environments",
+    "learning",
+    "networks",
+    "numerics.py",
+    "seeding.py",
+    "training",
+)
+"""What of this package decides the bits of a training: no other change of the code makes its checkpoints useless."""
 
 
 class RefusedError(Exception):
@@ -176,18 +189,28 @@ def identity(config: Config, algorithm: str, seed: int) -> dict[str, Any]:
         "settings": config.algorithm(algorithm).model_dump(mode="json"),
         **config.model_dump(mode="json", include={"env", "schedule", "numerics"}),
         "code": code_version(),
+        "own_code": own_code_version(config.algorithm(algorithm)),
         "python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},
     }
 
 
-def code_version() -> str:
-    """The SHA-256 of this package's source."""
+def code_version(source: Path = SOURCE) -> str:
+    """The SHA-256 of what of the package at `source` decides the bits of a training."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCE.rglob("*.py")):
+    named = [source / name for name in DECIDING]
+    for path in sorted({path for place in named for path in (place, *place.rglob("*.py")) if path.is_file()}):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(SOURCE)} {len(content)}\n".encode() + content)
+        digest.update(f"{path.relative_to(source)} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+def own_code_version(settings: object) -> str | None:
+    """The SHA-256 of the module that has the class of an algorithm's settings; None for one of this package."""
+    path = inspect.getsourcefile(type(settings))
+    if path is None or Path(path).resolve().is_relative_to(SOURCE.resolve()):
+        return None
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def write(path: Path, checkpoint: Checkpoint, about: dict[str, Any]) -> None:

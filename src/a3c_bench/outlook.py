@@ -1,0 +1,222 @@
+"""What can be said of a run before it begins: which params nobody can want, and how long it will take."""
+
+import csv
+import math
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from a3c_bench.config import Config
+from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.errors import BadInputError
+from a3c_bench.machine import cores, fingerprint
+from a3c_bench.params import PARAMS_FILE, read_yaml
+from a3c_bench.results.files import MACHINE, PROFILE, read_json, train_folder
+from a3c_bench.stages.profile import fixed_work, grid
+from a3c_bench.training.alone import turns
+from a3c_bench.training.worker import Job
+
+LOCK = Path("dvc.lock")
+PATIENCE_SECONDS = 1.0
+ENOUGH_TURNS = 64
+MOST_TURNS = 10**12
+"""What the profile is told to do has no upper limit."""
+
+
+def remarks(config: Config) -> Iterator[str]:
+    """What of the params nobody can want, or should know of; each names its key."""
+    yield from _idle(config)
+    busy = min(config.workers, max(config.algorithm(name).actors for name in config.algorithms))
+    if busy * config.threads > cores():
+        yield f"workers × threads: {busy} × {config.threads} are more than this machine's cores, {cores()}"
+    if len(config.seeds) == 1:
+        yield "seeds: a single one gives no interval"
+    if config.evaluate.episodes == 1:
+        yield "evaluate.episodes: a single one says little about a policy"
+    if config.profile.repeats == 1:
+        yield "profile.repeats: a single one gives no interval"
+    if config.schedule == "hogwild":
+        yield "schedule: hogwild is not reproducible: every run ends with other bits"
+    if config.numerics == "native":
+        yield "numerics: under native the bits depend on this CPU"
+
+
+def _idle(config: Config) -> Iterator[str]:
+    for name in config.algorithms:
+        settings = config.algorithm(name)
+        if config.workers > settings.actors:
+            idle = f"{config.workers - settings.actors} of {config.workers}"
+            yield f"workers: {idle} have nothing to do in {name}, which has {settings.actors} actors"
+        # Under native the math library shares a product between threads of its own.
+        if config.threads > 1 and config.numerics == "portable" and settings.parts == 1:
+            yield f"threads: {name} gains nothing from {config.threads}: a rollout of it is learned in one part"
+
+
+def estimate(config: Config) -> str:
+    """How long a run takes if nothing of it is done yet."""
+    environment = describe(config.env)
+    paces = {name: Pace(config, name, environment) for name in config.algorithms}
+    train = {name: pace.training(config) for name, pace in paces.items()}
+    profile = profile_time(config, paces)
+    total = sum(train.values(), Span(0, 0)) * len(config.seeds) + profile
+    if math.isnan(total.high):
+        return "time: cannot be estimated, one update takes too long"
+    parts = ", ".join(f"{name} {len(config.seeds)} × {span}" for name, span in train.items())
+    basis = "timed now" if any(pace.was_timed for pace in paces.values()) else f"by {PROFILE}"
+    return (
+        f"time: about {total} from nothing, an estimate ({basis}): train {parts}, profile {profile}; "
+        "evaluate, film, report and the start of every stage come on top"
+    )
+
+
+def profile_time(config: Config, paces: dict[str, "Pace"]) -> "Span":
+    """How long the profile takes; the textbook loop apart."""
+    work = fixed_work(config)
+    spans = [
+        paces[point.algorithm].training(
+            work.model_copy(update={"schedule": point.schedule, "workers": point.workers, "threads": point.threads})
+        )
+        for point in grid(config)
+        if point.algorithm in paces
+    ]
+    return sum(spans, Span(0, 0)) * (config.profile.repeats + 1)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time that is known between two limits, in seconds."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: "Span") -> "Span":
+        return Span(self.low + other.low, self.high + other.high)
+
+    def __mul__(self, factor: float) -> "Span":
+        return Span(self.low * factor, self.high * factor)
+
+    def __str__(self) -> str:
+        low, high = duration(self.low), duration(self.high)
+        return low if low == high else f"{low} to {high}"
+
+
+class Pace:
+    """How fast an algorithm trains: as the last pipeline measured it, or else as its first turns are now.
+
+    Rollouts that are episodes grow longer while it learns: unless a training is there that tells, they last until the
+    time limit at most.
+    """
+
+    def __init__(self, config: Config, algorithm: str, environment: EnvironmentInfo) -> None:
+        self._job = Job(config, algorithm, config.seeds[0], environment)
+        self._rates = measured_rates(config, algorithm)
+        self._steps = measured_steps(config, algorithm)
+
+    def training(self, config: Config) -> Span:
+        """How long a training takes under `config`; NaN where nothing tells."""
+        settings, point = config.algorithm(self._job.algorithm), (config.schedule, config.workers, config.threads)
+        rate = self._rates.get(point)
+        if rate is None:
+            rate = self._timed.steps / self._timed.seconds * min(config.workers, settings.actors, cores())
+        low = self._timed.steps if self._steps is None else self._steps
+        high = low if self._steps is not None else max(low, settings.longest_rollout(self._job.environment))
+        return Span(low, high) * (min(settings.turns, MOST_TURNS) / rate)
+
+    @property
+    def was_timed(self) -> bool:
+        """Whether something of it was not measured before."""
+        return "_timed" in vars(self)
+
+    @cached_property
+    def _timed(self) -> "Timed":
+        return time_turns(self._job)
+
+
+class Timed(NamedTuple):
+    """Env steps and seconds of a turn, in one process."""
+
+    steps: float
+    seconds: float
+
+
+def time_turns(job: Job) -> Timed:
+    """The mean of the first turns; NaN where two are not done within a second.
+
+    In a thread, which is left behind where it is too slow: the command ends soon, and the thread with it.
+    """
+    done: list[tuple[float, int]] = []
+    enough = threading.Event()
+
+    def train() -> None:
+        # Whatever is wrong with it, training tells.
+        with suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            for turn in turns(job):
+                done.append((time.perf_counter(), turn.env_steps))
+                if enough.is_set() or len(done) > ENOUGH_TURNS:
+                    return
+
+    thread = threading.Thread(target=train, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    enough.set()
+    if len(done) < 2:
+        return Timed(math.nan, math.nan)
+    (start, _), *later = done
+    return Timed(sum(steps for _, steps in later) / len(later), (later[-1][0] - start) / len(later))
+
+
+UNREADABLE = (BadInputError, OSError, LookupError, ArithmeticError, TypeError, ValueError)
+
+
+def measured_rates(config: Config, algorithm: str) -> dict[tuple[str, int, int], float]:
+    """Env steps per second by (schedule, workers, threads); empty unless it was this machine, with such params."""
+    apart = {"libraries": None, "numerics": None}
+    try:
+        here = {**read_json(MACHINE), **apart} == {**fingerprint(), **apart}
+        if not here or not ran_under("profile", config, algorithm):
+            return {}
+        with (PROFILE / "points.csv").open(encoding="utf-8", newline="") as file:
+            return {
+                (row["schedule"], int(row["workers"]), int(row["threads"])): float(row["env_steps_per_second"])
+                for row in csv.DictReader(file)
+                if row["algorithm"] == algorithm
+            }
+    except UNREADABLE:
+        return {}
+
+
+def measured_steps(config: Config, algorithm: str) -> float | None:
+    """Env steps of a turn, over a whole training; None unless one is there that was under such params."""
+    seed = config.seeds[0]
+    try:
+        if not ran_under(f"train@{algorithm}-{seed}", config, algorithm):
+            return None
+        metrics = read_json(train_folder(algorithm, seed) / "metrics.json")
+        return float(metrics["env_steps"] / metrics["turns"])
+    except UNREADABLE:
+        return None
+
+
+def ran_under(stage: str, config: Config, algorithm: str) -> bool:
+    """Whether the last run of a stage was under all params that an algorithm's speed depends on."""
+    lock: Any = read_yaml(LOCK)
+    before = lock["stages"][stage]["params"][str(PARAMS_FILE)]
+    settings = config.algorithm(algorithm).model_dump(mode="json")
+    now = {"env": config.env, "numerics": config.numerics, algorithm: settings}
+    return {key: before.get(key) for key in now} == now
+
+
+def duration(seconds: float) -> str:
+    """So many seconds, minutes or hours, in words."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:,.0f} hours"

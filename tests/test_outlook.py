@@ -1,0 +1,157 @@
+"""What `check` says beyond "valid": params that nobody can want, and how long a run will take."""
+
+import json
+import re
+import time
+
+import pytest
+from conftest import small_config
+from ruamel.yaml import YAML
+
+from a3c_bench import outlook
+from a3c_bench.environments.make import describe
+from a3c_bench.machine import fingerprint
+from a3c_bench.outlook import Pace, Span, Timed, duration, estimate, remarks
+from a3c_bench.training.alone import Turn
+
+USUAL = {"seeds": [0, 1], "workers": 2}
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch, tmp_path):
+    monkeypatch.setattr(outlook, "cores", lambda: 2)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"workers": 9, "algorithms": ["nstep"]}, "workers: 1 of 9 have nothing to do in nstep, which has 8 actors"),
+        ({"threads": 2, "workers": 1, "algorithms": ["nstep"]}, "threads: nstep gains nothing from 2: all 20 rows"),
+        ({"threads": 2, "workers": 1, "algorithms": ["episodic"]}, "threads: episodic gains nothing from 2: all 500"),
+        ({"threads": 2, "nstep": {"envs": 1000}, "algorithms": ["nstep"]}, "workers × threads: 2 × 2 are more than"),
+        ({"seeds": [3]}, "seeds: a single one gives no interval"),
+        ({"evaluate": {"episodes": 1}}, "evaluate.episodes: a single one says little"),
+        ({"profile": {"repeats": 1}}, "profile.repeats: a single one gives no interval"),
+        ({"schedule": "hogwild"}, "schedule: hogwild is not reproducible"),
+        ({"numerics": "native"}, "numerics: under native the bits depend on this CPU"),
+    ],
+)
+def test_params_that_nobody_can_want_get_a_line(changes, words):
+    said = list(remarks(small_config(**{**USUAL, **changes})))
+    assert any(line.startswith(words) for line in said), said
+    if "workers" not in words:
+        assert len(said) == 1, said
+
+
+def test_nothing_is_said_of_usual_params():
+    assert not list(remarks(small_config(**USUAL)))
+    shared = small_config(**USUAL, threads=2, numerics="native")
+    assert not any(line.startswith("threads") for line in remarks(shared)), "there the math library shares the work"
+
+
+def test_check_says_it_after_its_first_line(a3c_bench, workspace):
+    started = time.monotonic()
+    lines = a3c_bench("check").stdout.splitlines()
+    assert time.monotonic() - started < 10  # a second or two on a machine that does nothing else
+    assert lines[0].startswith("params.yaml: valid; ")
+    assert "seeds: a single one gives no interval" in lines
+    assert re.match(r"time: about .* from nothing, an estimate \(timed now\): train nstep 1 × \d+ s, ", lines[-1])
+    assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
+
+
+def measured_before(folder, config, **changes):
+    """What a pipeline of this machine left behind: 10 env steps by turn, 1000 env steps per second."""
+    params = {**config.model_dump(mode="json"), **changes}
+    stages = {name: {"params": {"params.yaml": params}} for name in ("profile", "train@nstep-0")}
+    with (folder / "dvc.lock").open("w") as file:
+        YAML(typ="safe").dump({"stages": stages}, file)
+    for name, content in (
+        ("machine/machine.json", json.dumps({**fingerprint(), "numerics": "portable"})),
+        ("train/nstep/seed-0/metrics.json", '{"env_steps": 6400, "turns": 640}'),
+        (
+            "profile/points.csv",
+            "algorithm,schedule,workers,threads,env_steps_per_second\nnstep,ordered,2,1,1000.0\nnstep,ordered,1,1,500.0\n",
+        ),
+    ):
+        (folder / "reports" / name).parent.mkdir(parents=True)
+        (folder / "reports" / name).write_text(content)
+
+
+@pytest.fixture
+def config():
+    return small_config(**USUAL, algorithms=["nstep"])
+
+
+def pace(config):
+    return Pace(config, "nstep", describe(config.env))
+
+
+def test_what_this_machine_measured_is_believed(config, tmp_path):
+    measured_before(tmp_path, config)
+    known = pace(config)
+    assert known.training(config) == Span(6.4, 6.4), "640 turns of 10 env steps, 1000 of them per second"
+    assert not known.was_timed
+    # A training for each seed; two points of 104 turns, timed twice and instrumented once.
+    assert estimate(config).startswith(
+        "time: about 22 s from nothing, an estimate (by reports/profile): train nstep 2 × 6 s, profile 9 s;"
+    )
+
+
+@pytest.mark.parametrize("change", [{"env": "Acrobot-v1"}, {"numerics": "native"}, {"nstep": {"envs": 64}}])
+def test_what_was_measured_under_other_params_is_not(change, config, tmp_path, monkeypatch):
+    measured_before(tmp_path, config, **change)
+    monkeypatch.setattr(outlook, "time_turns", lambda job: Timed(20.0, 0.1))
+    assert pace(config).training(config) == Span(32, 32), "640 turns of 0.1 s, on two cores"
+
+
+@pytest.mark.parametrize("name", ["machine/machine.json", "profile/points.csv", "train/nstep/seed-0/metrics.json"])
+def test_what_is_damaged_or_of_another_machine_is_not(name, config, tmp_path, monkeypatch):
+    measured_before(tmp_path, config)
+    monkeypatch.setattr(outlook, "time_turns", lambda job: Timed(20.0, 0.1))
+    for content in ('{"cpu": "another"}', "", "algorithm,workers\nnstep,x\n", "[]"):
+        (tmp_path / "reports" / name).write_text(content)
+        assert pace(config).training(config) != Span(6.4, 6.4)
+
+
+def test_episodes_may_grow_to_the_time_limit(monkeypatch):
+    monkeypatch.setattr(outlook, "time_turns", lambda job: Timed(50.0, 0.1))
+    config = small_config(algorithms=["episodic"], workers=1)
+    span = Pace(config, "episodic", describe(config.env)).training(config)
+    assert span == Span(pytest.approx(56), pytest.approx(560)), "560 episodes of 50 to 500 env steps, 500 per second"
+    assert str(span) == "56 s to 9 minutes"
+
+
+def test_turns_are_timed():
+    config = small_config(algorithms=["nstep"])
+    timed = outlook.time_turns(pace(config)._job)
+    assert 15 < timed.steps <= 20
+    assert 0 < timed.seconds < 0.5
+
+
+def slow(job):
+    while True:
+        time.sleep(0.3)
+        yield Turn(1, [], [])
+
+
+def broken(job):
+    yield Turn(1, [], [])
+    raise MemoryError
+
+
+@pytest.mark.parametrize("turns", [slow, broken])
+def test_what_cannot_be_timed_is_not_estimated(turns, config, monkeypatch, capfd):
+    monkeypatch.setattr(outlook, "turns", turns)
+    monkeypatch.setattr(outlook, "PATIENCE_SECONDS", 0.4)
+    assert estimate(config) == "time: cannot be estimated, one update takes too long"
+    assert capfd.readouterr().err == ""
+
+
+def test_work_without_limit_is_estimated(config):
+    endless = config.model_copy(update={"profile": config.profile.model_copy(update={"nstep_steps": 10**400})})
+    assert "hours" in estimate(endless)
+
+
+def test_durations_are_in_words():
+    assert [duration(seconds) for seconds in (0.2, 89.5, 300, 36000)] == ["1 s", "90 s", "5 minutes", "10 hours"]

@@ -112,7 +112,7 @@ def test_a_checkpoint_is_bound_to_all_code_that_trains():
     assert named <= set(sources("train"))
     others = {path for path in reached_from("a3c_bench.training.pool") if not named & {path, *path.parents}}
     # What it says of the settings is in the checkpoint itself.
-    assert others <= {PACKAGE / "config.py", PACKAGE / "__init__.py"}
+    assert others <= {PACKAGE / "config.py", PACKAGE / "sections.py", PACKAGE / "__init__.py"}
 
 
 def test_the_views_are_modules():
@@ -137,7 +137,11 @@ def keys_read(stage):
     read = set()
     for path in decides(stage) - {PACKAGE / "config.py"}:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr in Config.model_fields:
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr in Config.model_fields
+                and not Config.model_fields[node.attr].exclude
+            ):
                 owner = ast.unparse(node.value)
                 if owner.endswith("config") or owner == "work":
                     read.add(node.attr)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from a3c_bench.algorithms.registry import own_source
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
@@ -24,7 +25,7 @@ from a3c_bench.stages.profile import fixed_work, grid
 from a3c_bench.training.alone import turns
 from a3c_bench.training.worker import Job
 
-LOCK = Path("dvc.lock")
+LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
 PATIENCE_SECONDS = 1.0
 ENOUGH_TURNS = 64
 MOST_TURNS = 10**12
@@ -34,6 +35,7 @@ MOST_TURNS = 10**12
 def remarks(config: Config) -> Iterator[str]:
     """What of the params nobody can want, or should know of; each names its key."""
     yield from _idle(config)
+    yield from _unknown_to_dvc(config)
     busy = min(config.workers, max(config.algorithm(name).actors for name in config.algorithms))
     if busy * config.threads > cores():
         yield f"workers × threads: {busy} × {config.threads} are more than this machine's cores, {cores()}"
@@ -58,6 +60,18 @@ def _idle(config: Config) -> Iterator[str]:
         # Under native the math library shares a product between threads of its own.
         if config.threads > 1 and config.numerics == "portable" and settings.parts == 1:
             yield f"threads: {name} gains nothing from {config.threads}: a rollout of it is learned in one part"
+
+
+def _unknown_to_dvc(config: Config) -> Iterator[str]:
+    content: Any = read_yaml(PIPELINE) if PIPELINE.exists() else None
+    deps = [Path(path).resolve() for path in content["stages"]["train"]["deps"]] if content else []
+    for name in config.algorithms:
+        path = own_source(config.algorithm(name))
+        if deps and path and not any(path.resolve().is_relative_to(dependency) for dependency in deps):
+            yield (
+                f"{name}.kind: no stage depends on {path.name}, so a change of it trains nothing again; "
+                f"name it in the deps of train, evaluate, film and profile in {PIPELINE}"
+            )
 
 
 def estimate(config: Config) -> str:

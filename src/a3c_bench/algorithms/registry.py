@@ -1,5 +1,6 @@
 """The kinds of algorithms: those that are built in, those that installed packages bring, and one's own."""
 
+import inspect
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -37,6 +38,13 @@ def settings_class(kind: str) -> type[Settings]:
     if not (isinstance(found, type) and issubclass(found, Settings)):
         raise ValueError(f"{target} is no subclass of {Settings.__module__}:{Settings.__name__}")
     return found
+
+
+def own_source(settings: Settings) -> Path | None:
+    """The module's file of a class that comes from outside this package; None for one that is built in."""
+    path = inspect.getsourcefile(type(settings))
+    inside = path is None or Path(path).resolve().is_relative_to(Path(__file__).resolve().parents[1])
+    return None if inside or path is None else Path(path)
 
 
 def _imported(module: str) -> object:

@@ -7,7 +7,6 @@ them.
 import errno
 import fcntl
 import hashlib
-import inspect
 import io
 import json
 import os
@@ -24,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from a3c_bench.algorithms.base import Settings
+from a3c_bench.algorithms.registry import own_source
 from a3c_bench.config import Config
 from a3c_bench.errors import LostWorkerError, TrainingError
 from a3c_bench.repository import repository_root
@@ -205,12 +206,10 @@ def code_version(source: Path = SOURCE) -> str:
     return digest.hexdigest()
 
 
-def own_code_version(settings: object) -> str | None:
+def own_code_version(settings: Settings) -> str | None:
     """The SHA-256 of the module that has the class of an algorithm's settings; None for one of this package."""
-    path = inspect.getsourcefile(type(settings))
-    if path is None or Path(path).resolve().is_relative_to(SOURCE.resolve()):
-        return None
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    path = own_source(settings)
+    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write(path: Path, checkpoint: Checkpoint, about: dict[str, Any]) -> None:

@@ -21,7 +21,6 @@ from pydantic import PositiveFloat, PositiveInt
 
 from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Settings, Statistics
 from a3c_bench.arrays import Floats
-from a3c_bench.distributions.base import distribution_for
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.learning.returns import discounted_returns
 from a3c_bench.learning.rollout import Episode, EpisodeCollector
@@ -54,7 +53,7 @@ class Reinforce(Settings):
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """Tanh layers; the policy's outputs, and the baseline, read the last of them."""
-        outputs = distribution_for(environment.action).size
+        outputs = self.distribution(environment).size
         return DenseArchitecture(environment.observation.size, outputs, self.hidden, "tanh", policy_gain=0.01)
 
     def actor_maker(self, environment: EnvironmentInfo, seed: int, in_order: InOrder = map) -> MakeActor:
@@ -68,7 +67,7 @@ class ReinforceActor(Actor[Episode]):
     def __init__(
         self, settings: Reinforce, environment: EnvironmentInfo, seed: int, index: int, parameters: Floats
     ) -> None:
-        self._settings, self._distribution = settings, distribution_for(environment.action)
+        self._settings, self._distribution = settings, settings.distribution(environment)
         environment_start = environment_seed(seed, Role.TRAIN_ENVIRONMENT, index)
         draws = stream(seed, Role.TRAIN_ACTION, index)
         collector = EpisodeCollector(environment.make_single(), environment_start, draws, self._distribution)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_bench.arrays import Floats
-from a3c_bench.distributions.base import Distribution, distribution_for
+from a3c_bench.distributions.base import Distribution
+from a3c_bench.distributions.choice import distribution_for
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.learning.rollout import Collector
 from a3c_bench.networks.base import Architecture, Layout, Network
@@ -120,6 +121,10 @@ class Settings(Section, ABC):
     def architecture(self, environment: EnvironmentInfo) -> Architecture:
         """The network on an environment."""
 
+    def distribution(self, environment: EnvironmentInfo) -> Distribution:
+        """What the network's outputs mean as a policy."""
+        return distribution_for(environment.action)
+
     @abstractmethod
     def actor_maker(self, environment: EnvironmentInfo, seed: int, in_order: InOrder = map) -> MakeActor:
         """Makes the actors of training run `seed`.
@@ -167,5 +172,5 @@ class Settings(Section, ABC):
         network = self.architecture(environment).bind(parameters)
         return Policy(
             lambda observations: network.policy(observations, network.trace((len(observations),))),
-            distribution_for(environment.action),
+            self.distribution(environment),
         )

@@ -7,7 +7,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Settings, Statistics
 from a3c_bench.arrays import Floats
-from a3c_bench.distributions.base import Taken, distribution_for
+from a3c_bench.distributions.base import Taken
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.learning.returns import discounted_returns, unit_length
 from a3c_bench.learning.rollout import Episode, EpisodeCollector
@@ -54,7 +54,7 @@ class Episodic(Settings):
         """ReLU layers on the L2-normalised observation; a critic of its own, in (−1, 1), on the detached features."""
         return DenseArchitecture(
             inputs=environment.observation.size,
-            outputs=distribution_for(environment.action).size,
+            outputs=self.distribution(environment).size,
             hidden=self.hidden,
             activation="relu",
             normalised=True,
@@ -82,7 +82,7 @@ class EpisodicActor(Actor[Episode]):
         self, settings: Episodic, environment: EnvironmentInfo, seed: int, index: int, parameters: Floats
     ) -> None:
         self._settings = settings
-        self._distribution = distribution_for(environment.action)
+        self._distribution = settings.distribution(environment)
         collector = EpisodeCollector(
             environment.make_single(),
             environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Settings, Statistics
 from a3c_bench.arrays import Flags, Floats
-from a3c_bench.distributions.base import Taken, distribution_for
+from a3c_bench.distributions.base import Taken
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.learning.optimizer import clip
 from a3c_bench.learning.returns import generalised_advantages, standardise
@@ -85,7 +85,7 @@ class NStep(Settings):
         """Shared tanh layers with a linear actor and a linear critic."""
         return DenseArchitecture(
             inputs=environment.observation.size,
-            outputs=distribution_for(environment.action).size,
+            outputs=self.distribution(environment).size,
             hidden=self.hidden,
             activation="tanh",
             policy_gain=FIRST_POLICY_GAIN,
@@ -114,7 +114,7 @@ class Workspace:
         steps, envs = settings.rollout_steps, settings.envs
         architecture = settings.architecture(environment)
         network = architecture.bind(np.zeros(architecture.layout.size, np.float32))
-        self.distribution = distribution_for(environment.action)
+        self.distribution = settings.distribution(environment)
         self.block = Block.allocate(steps, envs, environment.observation.size, network, self.distribution)
         self.flat_trace = self.block.flat_trace
         self.parts = row_parts(network, steps * envs)

@@ -5,8 +5,6 @@ from typing import Any, Protocol
 from numpy.random import Generator
 
 from a3c_bench.arrays import Floats
-from a3c_bench.distributions.categorical import Categorical
-from a3c_bench.environments.spaces import ActionSpec
 
 
 class Taken(Protocol):
@@ -63,8 +61,3 @@ class Distribution(Protocol):
     def zeros(self, shape: tuple[int, ...]) -> Any:
         """Room for actions."""
         ...
-
-
-def distribution_for(action: ActionSpec) -> Distribution:
-    """The distribution of a policy over such actions."""
-    return Categorical(action.count)

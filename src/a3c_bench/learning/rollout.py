@@ -142,18 +142,18 @@ def flat_rows(array: Floats) -> Floats:
 class BlockCollector(Collector[Block]):
     """Steps a vector environment; its episodes go on from rollout to rollout. `block` may be others' too."""
 
-    STATE = ("environment", "_actions", "_observations", "_over", "_episodes")
+    STATE = ("environment", "_draws", "_observations", "_over", "_episodes")
 
     def __init__(
         self,
         environment: VectorEnv[Any, Any, Any],
         seed: int,
-        actions: Generator,
+        draws: Generator,
         distribution: Distribution,
         block: Block,
     ) -> None:
         self.environment = environment
-        self._actions, self._distribution = actions, distribution
+        self._draws, self._distribution = draws, distribution
         self._block = block
         # Made once: taking views anew in every step costs a tenth of acting.
         self._rows = block.rows()
@@ -167,10 +167,10 @@ class BlockCollector(Collector[Block]):
         """Act with `network` until every row of the block is filled."""
         block = self._block
         block.observations[0] = self._observations
-        noise = self._distribution.noise(self._actions, block.rewards.shape)
-        for row, draws in zip(self._rows, noise, strict=True):
+        noise = self._distribution.noise(self._draws, block.rewards.shape)
+        for row, row_noise in zip(self._rows, noise, strict=True):
             outputs = network.policy(row.observations, row.trace, row.outputs)
-            actions = self._distribution.sample(outputs, draws, row.actions)
+            actions = self._distribution.sample(outputs, row_noise, row.actions)
             step = self.environment.step(actions)
             row.next_observations[:], row.rewards[:], row.terminated[:], row.truncated[:], _ = step
         network.features(block.observations[-1], self._last_trace)
@@ -215,13 +215,13 @@ class Episode:
 class EpisodeCollector(Collector[Episode]):
     """Plays one episode of a single environment per rollout."""
 
-    STATE = ("environment", "_actions", "_observation", "_noise", "_rollouts", "_finished")
+    STATE = ("environment", "_draws", "_observation", "_noise", "_rollouts", "_finished")
 
-    def __init__(self, environment: Env[Any, Any], seed: int, actions: Generator, distribution: Distribution) -> None:
+    def __init__(self, environment: Env[Any, Any], seed: int, draws: Generator, distribution: Distribution) -> None:
         self.environment = environment
-        self._actions, self._distribution = actions, distribution
+        self._draws, self._distribution = draws, distribution
         self._observation, _ = environment.reset(seed=seed)
-        self._noise = distribution.noise(actions, (0,))
+        self._noise = distribution.noise(draws, (0,))
         self._last: Episode | None = None
         self._rollouts = 0
         self._finished: list[tuple[int, int, int, float]] = []
@@ -267,7 +267,7 @@ class EpisodeCollector(Collector[Episode]):
 
     def _next_noise(self) -> Floats:
         if not len(self._noise):
-            self._noise = self._distribution.noise(self._actions, (NOISE_ROWS,))
+            self._noise = self._distribution.noise(self._draws, (NOISE_ROWS,))
         row: Floats = self._noise[0]
         self._noise = self._noise[1:]
         return row

@@ -16,7 +16,6 @@ from threadpoolctl import threadpool_limits
 from a3c_bench.algorithms.base import Settings
 from a3c_bench.arrays import Floats
 from a3c_bench.config import Config
-from a3c_bench.distributions.base import distribution_for
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.learning.rollout import Block, Episode, flat_rows
@@ -43,7 +42,7 @@ class Floor(ABC):
             raise BadInputError(f"speed: no floor is known for {type(architecture).__name__}; allowed: a dense network")
         parameters = settings.initial_parameters(environment, FLOOR_SEED)
         self.network, layers = architecture.bind(parameters), architecture.layers(parameters)
-        self.distribution = distribution_for(environment.action)
+        self.distribution = settings.distribution(environment)
         self.generator = stream(FLOOR_SEED, Role.PROFILE)
         self.activate = ACTIVATIONS[architecture.activation].apply
         self.hidden = [(layers[name].weight.T, layers[name].bias) for name in layers if name.startswith("hidden.")]

@@ -23,6 +23,7 @@ VIEWS = {
         "errors.py",
         "machine.py",
         "params.py",
+        "processes.py",
         "progress.py",
         "results/checkpoints.py",
         "supervision.py",

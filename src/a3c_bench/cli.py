@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from a3c_bench.config import Config
 
 LogFormat = Literal["text", "json"]
+TRACEBACK = "A3C_BENCH_TRACEBACK"
+"""Shows where in a worker something went wrong."""
 
 
 class Commands(TyperGroup):
@@ -113,7 +115,7 @@ def main() -> None:
         fail(with_notes(str(error), error), 2)
     except TrainingError as error:
         message, *trace = error.args
-        for line in trace:
+        for line in trace if os.environ.get(TRACEBACK) else ():
             print(line, file=sys.stderr)
         fail(with_notes(message, error), 1)
     except supervision.StoppedError as stopped:

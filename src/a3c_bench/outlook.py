@@ -47,6 +47,8 @@ def remarks(config: Config) -> Iterator[str]:
         yield "profile.repeats: a single one gives no interval"
     if config.schedule == "hogwild":
         yield "schedule: hogwild is not reproducible: every run ends with other bits"
+    else:
+        yield from describe(config.env).warnings
     if config.numerics == "native":
         yield "numerics: under native the bits depend on this CPU"
 
@@ -67,7 +69,7 @@ def _unknown_to_dvc(config: Config) -> Iterator[str]:
     deps = [Path(path).resolve() for path in content["stages"]["train"]["deps"]] if content else []
     for name in config.algorithms:
         path = own_source(config.algorithm(name))
-        if deps and path and not any(path.resolve().is_relative_to(dependency) for dependency in deps):
+        if deps and path and not any(path.is_relative_to(dependency) for dependency in deps):
             yield (
                 f"{name}.kind: no stage depends on {path.name}, so a change of it trains nothing again; "
                 f"name it in the deps of train, evaluate, film and profile in {PIPELINE}"

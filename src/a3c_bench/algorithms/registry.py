@@ -1,6 +1,5 @@
 """The kinds of algorithms: those that are built in, those that installed packages bring, and one's own."""
 
-import inspect
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,6 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from a3c_bench.algorithms.base import Settings
+from a3c_bench.supervision import StoppedError
 
 GROUP = "a3c_bench.algorithms"
 """The entry points by which a package tells its kinds: name = "package.module:Name"."""
@@ -31,7 +31,9 @@ def settings_class(kind: str) -> type[Settings]:
         raise ValueError(f"allowed: {', '.join(sorted(known))}, or package.module:Name of your own")
     try:
         found = getattr(_imported(module), name)
-    except (ImportError, AttributeError) as error:
+    except (KeyboardInterrupt, StoppedError):
+        raise
+    except BaseException as error:  # a module's own code may raise anything
         raise ValueError(
             f"{error}; allowed: an importable package.module:Name, or {', '.join(sorted(known))}"
         ) from None
@@ -40,11 +42,16 @@ def settings_class(kind: str) -> type[Settings]:
     return found
 
 
+def source_of(settings: Settings) -> Path:
+    """The folder of the package, or the file, that brings the settings' class."""
+    top = sys.modules[type(settings).__module__.partition(".")[0]]
+    return Path(next(iter(getattr(top, "__path__", [])), top.__file__ or "")).resolve()
+
+
 def own_source(settings: Settings) -> Path | None:
-    """The module's file of a class that comes from outside this package; None for one that is built in."""
-    path = inspect.getsourcefile(type(settings))
-    inside = path is None or Path(path).resolve().is_relative_to(Path(__file__).resolve().parents[1])
-    return None if inside or path is None else Path(path)
+    """The same where it comes from outside this package; None for a class that is built in."""
+    path = source_of(settings)
+    return None if path == Path(__file__).resolve().parents[1] else path
 
 
 def _imported(module: str) -> object:

@@ -1,6 +1,8 @@
 """Gymnasium environments, as training and evaluation need them."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -8,9 +10,15 @@ from typing import Any
 import gymnasium
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from a3c_bench.environments.packing import TRIED_COUNT, Packing, Replayed, Together, keeps_state, make_plain
+from a3c_bench.environments.packing import Packing, Replayed, Together, make_plain
 from a3c_bench.environments.spaces import ActionSpec, ObservationSpec
+from a3c_bench.environments.trial import findings, keeps_state, survives
 from a3c_bench.errors import BadInputError
+from a3c_bench.supervision import StoppedError
+
+LONGEST_REASON = 300
+TRIED_COUNT = 2
+"""Environments of a vector that is tried."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,8 @@ class EnvironmentInfo:
     max_episode_steps: int | None = None
     has_vector: bool = False
     """There is a vector version of its own."""
+    nondeterministic: bool = False
+    """It is registered so."""
     packing: Packing | None = None
     """None: not tried yet."""
     timed: bool = False
@@ -47,6 +57,13 @@ class EnvironmentInfo:
         """The same, and how it is packed: that is tried, once in a process."""
         return replace(self, packing=_packing(replace(self, packing=None, timed=False)))
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why it may give other bits for other numbers of workers, under `ordered` too: tried, once in a process."""
+        with own_code(self.name, "fails when it is stepped"):
+            found = _findings(replace(self, packing=None, timed=False))
+        return tuple(f"env: {self.name}: {finding}; other workers may give other bits" for finding in found)
+
 
 @cache
 def _packing(environment: EnvironmentInfo) -> Packing:
@@ -54,9 +71,16 @@ def _packing(environment: EnvironmentInfo) -> Packing:
     ways: tuple[Packing, ...] = ("pickled", "replayed")
     for packing in ways:
         tried = replace(environment, packing=packing)
-        if keeps_state(tried.make_single) and keeps_state(partial(tried.make_vector, TRIED_COUNT)):
+        if keeps_state([tried.make_single, partial(tried.make_vector, TRIED_COUNT)]):
             return packing
     return "pinned"
+
+
+@cache
+def _findings(environment: EnvironmentInfo) -> tuple[str, ...]:
+    makes = environment.make_single, partial(environment.make_vector, TRIED_COUNT)
+    declared = ("it is registered as nondeterministic",) if environment.nondeterministic else ()
+    return (*declared, *dict.fromkeys(finding for make in makes for finding in findings(make)))
 
 
 class TimedEnvironment:
@@ -81,19 +105,53 @@ class TimedEnvironment:
         return result
 
 
+@cache
 def describe(name: str) -> EnvironmentInfo:
-    """What has to be known of environment `name`; raises `BadInputError` if it is unknown or not supported."""
-    try:
+    """What has to be known of environment `name`; raises `BadInputError` if it is unknown or not supported.
+
+    It is made, reset, stepped once and closed: whatever its own code raises is told in one line.
+    """
+    _require_survival(name)
+    with own_code(name, "cannot be made"):
         environment = make_plain(name)
-    except (gymnasium.error.Error, ImportError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise BadInputError(f"env: {name!r} cannot be made ({reason}); allowed: an installed Gymnasium id") from None
-    try:
+    with own_code(name, "fails when it is reset, stepped and closed"):
         info = _describe(name, environment)
-    finally:
-        environment.close()
-    _require_next_step_reset(info)
+        use_once(environment)
+    with own_code(name, "cannot be made as a vector"):
+        _require_next_step_reset(info)
     return info
+
+
+def _require_survival(name: str) -> None:
+    """Raise `BadInputError` where the code of a package that is not Gymnasium's ends or stops its process."""
+    entry = getattr(gymnasium.registry.get(name), "entry_point", None)
+    if ":" not in name and (entry is None or (isinstance(entry, str) and entry.startswith("gymnasium."))):
+        return
+    if not survives(partial(_make_and_use, name)):
+        raise BadInputError(f"env: the code of {name!r} ends the process that it runs in, or does not come to an end")
+
+
+def _make_and_use(name: str) -> None:
+    use_once(make_plain(name))
+
+
+def use_once(environment: gymnasium.Env[Any, Any]) -> None:
+    """Reset it, step it once and close it."""
+    environment.reset(seed=0)
+    environment.step(environment.action_space.sample())
+    environment.close()
+
+
+@contextmanager
+def own_code(name: str, what: str) -> Iterator[None]:
+    """Whatever an environment's own code raises becomes a `BadInputError` of one line; so does its wish to exit."""
+    try:
+        yield
+    except (BadInputError, StoppedError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+        raise BadInputError(f"env: {name!r} {what} ({reason}); allowed: an installed Gymnasium id") from None
 
 
 def _describe(name: str, environment: gymnasium.Env[Any, Any]) -> EnvironmentInfo:
@@ -104,8 +162,15 @@ def _describe(name: str, environment: gymnasium.Env[Any, Any]) -> EnvironmentInf
     spec = environment.spec
     if spec is None or spec.max_episode_steps is None:
         raise BadInputError(f"env: {name!r} has no time limit, so an episode may never end; allowed: one that has")
-    has_vector = spec.vector_entry_point is not None
-    return EnvironmentInfo(name, observation, action, spec.reward_threshold, spec.max_episode_steps, has_vector)
+    return EnvironmentInfo(
+        name,
+        observation,
+        action,
+        spec.reward_threshold,
+        spec.max_episode_steps,
+        has_vector=spec.vector_entry_point is not None,
+        nondeterministic=spec.nondeterministic,
+    )
 
 
 def _require_next_step_reset(info: EnvironmentInfo) -> None:

@@ -1,29 +1,20 @@
 """How an environment is packed, for a checkpoint or on its way to another worker.
 
 One that pickles where it is, is pickled. Else its random state at the last reset and the actions since are packed, and
-replayed. Which of them holds is tried once, and never guessed from a type: environments pickle without an error and
-come back as another.
+replayed. Which of them holds is tried (`trial.py`), and never guessed from a type.
 """
 
-import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any, Literal
 
 import gymnasium
 import numpy as np
-from gymnasium.utils.env_checker import data_equivalence
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import SyncVectorEnv
 
 Packing = Literal["pickled", "replayed", "pinned"]
 """Pinned: it cannot be packed, so there are no checkpoints and its actor stays where it is."""
-
-TRIED_STEPS = 20
-"""Before it is packed, and so many again, a reset between them, to compare it with its copy."""
-TRIED_COUNT = 2
-"""Environments of a vector that is tried."""
-Environment = gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 
 
 def make_plain(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
@@ -48,7 +39,8 @@ class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> Any:
         """The environment's own step."""
-        self._actions.append(action)
+        # A copy: the caller may use the array again.
+        self._actions.append(deepcopy(action))
         return self.env.step(action)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -93,35 +85,3 @@ def _itself(environment: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 def room(environment: Any) -> int:
     """Bytes by which a packed environment may grow on the way to an episode's end."""
     return sum(map(room, environment.envs)) if isinstance(environment, Together) else getattr(environment, "room", 0)
-
-
-def keeps_state(make: Callable[[], Environment]) -> bool:
-    """Whether a packed copy steps, resets and steps as the original does; any error of an environment says no."""
-    original = make()
-    actions = deepcopy(original.action_space)
-    actions.seed(0)
-    try:
-        original.reset(seed=0)
-        _walk(original, [actions.sample() for _ in range(TRIED_STEPS)])
-        copy = pickle.loads(pickle.dumps(original))  # noqa: S301  # just packed here
-        path = [actions.sample() for _ in range(TRIED_STEPS)]
-        return data_equivalence(_walk(original, path), _walk(copy, path), exact=True)
-    except Exception:  # an environment's own code may raise anything
-        return False
-    finally:
-        original.close()
-
-
-def _walk(environment: Environment, actions: Sequence[Any]) -> list[Any]:
-    """What it answers to the actions, and after a reset to all of them again."""
-    answers: list[Any] = []
-    for lap in range(2):
-        for action in actions:
-            observation, reward, terminated, truncated, _ = environment.step(action)
-            answers.append(deepcopy((observation, reward, terminated, truncated)))
-            # A vector resets by itself.
-            if not isinstance(environment, VectorEnv) and (terminated or truncated):
-                answers.append(environment.reset()[0])
-        if lap == 0:
-            answers.append(deepcopy(environment.reset()[0]))
-    return answers

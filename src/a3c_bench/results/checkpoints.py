@@ -15,6 +15,7 @@ import shutil
 import stat
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -198,18 +199,22 @@ def identity(config: Config, algorithm: str, seed: int) -> dict[str, Any]:
 
 def code_version(source: Path = SOURCE) -> str:
     """The SHA-256 of what of the package at `source` decides the bits of a training."""
-    digest = hashlib.sha256()
-    named = [source / name for name in DECIDING]
-    for path in sorted({path for place in named for path in (place, *place.rglob("*.py")) if path.is_file()}):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(source)} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
+    return source_version(source, [source / name for name in DECIDING])
 
 
 def own_code_version(settings: Settings) -> str | None:
-    """The SHA-256 of the module that has the class of an algorithm's settings; None for one of this package."""
+    """The SHA-256 of the package, or module, that brings an algorithm of one's own; None for one of this package."""
     path = own_source(settings)
-    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    return None if path is None else source_version(path.parent, [path])
+
+
+def source_version(root: Path, places: Iterable[Path]) -> str:
+    """The SHA-256 of the Python files at `places`, files or folders, by their paths below `root`."""
+    digest = hashlib.sha256()
+    for path in sorted({path for place in places for path in (place, *place.rglob("*.py")) if path.is_file()}):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def write(path: Path, checkpoint: Checkpoint, about: dict[str, Any]) -> None:

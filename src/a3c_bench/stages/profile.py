@@ -18,13 +18,13 @@ from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.machine import cores
 from a3c_bench.numerics import unpinned_environment
+from a3c_bench.processes import start_server
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.files import PROFILE, csv_bytes, json_bytes, write_all
 from a3c_bench.seeding import Role, stream
 from a3c_bench.stats import bootstrap, paired_ratio
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
-from a3c_bench.training.processes import start_server
 
 SPLIT = ("environment", "acting", "learning", "submitting", "recording", "waiting")
 PREDICTED_WORKERS = tuple(2**power for power in range(11))

@@ -59,6 +59,7 @@ def run(config: Config) -> None:
             "machine": read_json(MACHINE),
             "params": flat_params(config),
             "commit": last_commit(),
+            "warnings": describe(config.env).warnings if config.schedule == "ordered" else (),
             "improvement": tables["improvement"],
             "films": films(config),
             **supplements.read(config),

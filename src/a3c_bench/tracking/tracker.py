@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a3c_bench.algorithms.base import Settings
+from a3c_bench.algorithms.registry import source_of
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.machine import cpu_model
@@ -198,7 +199,7 @@ class Tracker:
             inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, environment.observation.size))]),
             outputs=Schema([ColSpec(DataType.long, "action"), *probabilities]),
         )
-        package = Path(__file__).parents[1]
+        package = Path(__file__).resolve().parents[1]
         with self._mlflow.start_run(run_id=self._run):
             self._mlflow.pyfunc.log_model(
                 name="model",
@@ -206,16 +207,10 @@ class Tracker:
                 python_model=str(package / "tracking" / "served_policy.py"),
                 artifacts={"model": str(path)},
                 model_config={"section": settings.model_dump(mode="json"), "environment": asdict(environment)},
-                code_paths=sorted({str(package), str(_source_of(settings))}),
+                code_paths=sorted({str(package), str(source_of(settings))}),
                 pip_requirements=[f"{name}=={version(name)}" for name in SERVING_LIBRARIES],
                 signature=signature,
             )
-
-
-def _source_of(settings: Settings) -> Path:
-    """The folder or file that brings the settings' class: this package, or one's own."""
-    top = sys.modules[type(settings).__module__.partition(".")[0]]
-    return Path(next(iter(getattr(top, "__path__", [])), top.__file__ or ""))
 
 
 def find_or_create_experiment(client: "MlflowClient", name: str) -> str:

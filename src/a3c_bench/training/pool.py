@@ -21,11 +21,11 @@ from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.environments.packing import room
 from a3c_bench.errors import LostWorkerError, TrainingError
+from a3c_bench.processes import describe_exit, process_context
 from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
 from a3c_bench.training.crew import pack
 from a3c_bench.training.exchange.handoff import require_ordered_memory
 from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
-from a3c_bench.training.processes import describe_exit, process_context
 from a3c_bench.training.worker import EPISODE, Disturbance, Done, Failed, Job, Report, TimeSplit, run_worker
 
 DIGESTS = 20

@@ -33,6 +33,7 @@ EPISODE = np.dtype([("actor", np.int32), *FINISHED.descr])
 """A finished training episode (`FINISHED`) and whose it was."""
 
 REPORT_SECONDS = 0.25
+LONGEST_MESSAGE = 500
 
 
 HoldUp = Callable[[int, int], None]
@@ -152,9 +153,10 @@ def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell
     watch = _die_with_parent()
     try:
         _work(job, worker, tables, bells, channel)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an environment's own code may raise anything
+        what = str(error) if isinstance(error, NonFiniteLossError) else f"{type(error).__name__}: {error}"
         try:
-            channel.send(Failed(str(error) or type(error).__name__, traceback.format_exc()))
+            channel.send(Failed(" ".join(what.split())[:LONGEST_MESSAGE], traceback.format_exc()))
         except OSError:  # nobody is there to read it: the watch has something to tidy up, and then ends this process
             watch.join()
         raise SystemExit(1) from None

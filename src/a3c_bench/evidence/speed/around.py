@@ -51,8 +51,8 @@ def main() -> None:
     from a3c_bench.config import parse_config
 
     config = parse_config(content)
+    from a3c_bench.processes import start_server
     from a3c_bench.training import pool
-    from a3c_bench.training.processes import start_server
 
     start_server()
     from a3c_bench.progress import Progress

@@ -18,9 +18,9 @@ from a3c_bench.arrays import Doubles
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import TrainingError
+from a3c_bench.processes import process_context
 from a3c_bench.seeding import Role, stream
 from a3c_bench.training.pool import Pool
-from a3c_bench.training.processes import process_context
 from a3c_bench.training.worker import Job
 
 SLICE_SECONDS, SETTLING_SECONDS = 0.08, 0.01

@@ -20,12 +20,12 @@ from a3c_bench.config import Config, parse_config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import cores
+from a3c_bench.processes import process_context
 from a3c_bench.progress import Progress
 from a3c_bench.results.files import SEARCH, csv_bytes, write_all
 from a3c_bench.seeding import Role, stream
 from a3c_bench.stats import WINDOW
 from a3c_bench.training.alone import turns
-from a3c_bench.training.processes import process_context
 from a3c_bench.training.worker import Job
 
 RANGES: Mapping[str, Sequence[Any]] = {

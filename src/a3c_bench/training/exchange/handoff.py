@@ -1,8 +1,8 @@
 """Hand-offs between processes through shared memory, without a lock.
 
 Whoever has made something ready publishes a number; whoever observes that number sees all that was written before it.
-There are four: a gradient (`submitted`), a snapshot (`taken`), a packed actor (`host`), and the rollout after which a
-checkpoint is taken (`keep_after`), with what every actor kept for it (`kept_after`).
+What is handed over so: a gradient (`submitted`), a snapshot (`taken`), a packed actor (`host`), the rollout after which
+a checkpoint is taken (`keep_after`), and what every actor keeps for it (`kept_after`).
 """
 
 import platform

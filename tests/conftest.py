@@ -31,8 +31,7 @@ SMALL = {
         "threads": [1],
         "schedules": ["ordered"],
         "repeats": 2,
-        "nstep_steps": 2_000,
-        "episodic_episodes": 28,
+        "turns": 56,
         "textbook_episodes": 4,
         "textbook_processes": [1],
     },
@@ -44,7 +43,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`base` with `changes` in place, section by section."""
     result = dict(base)
     for key, value in changes.items():
-        result[key] = merged(result[key], value) if isinstance(value, dict) else value
+        result[key] = merged(result.get(key, {}), value) if isinstance(value, dict) else value
     return result
 
 

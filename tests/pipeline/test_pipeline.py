@@ -35,6 +35,17 @@ class Repository:
         del variables["PYTHONPATH"]
         self.variables = variables
 
+    @classmethod
+    def of_this_checkout(cls, folder):
+        """Its tracked files; of the reports only what other targets than the pipeline measured."""
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name in listed.split():
+            kept = not name.startswith("reports/") or name.startswith(MEASURED_ELSEWHERE)
+            if kept and name != "dvc.lock" and (ROOT / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        return cls(folder)
+
     def run(self, *command, check=True, **changes):
         variables = {**self.variables, **changes}
         result = subprocess.run(
@@ -58,13 +69,7 @@ class Repository:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    repository = Repository(tmp_path_factory.mktemp("repository"))
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    for name in tracked:
-        kept = not name.startswith("reports/") or name.startswith(MEASURED_ELSEWHERE)
-        if kept and name != "dvc.lock" and (ROOT / name).exists():
-            (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, repository.folder / name)
+    repository = Repository.of_this_checkout(tmp_path_factory.mktemp("repository"))
     write_params(repository.folder, small_params(nstep={"envs": 8, "total_steps": 60_000}))
     repository.run("git", "init", "--quiet")
     repository.commit("start")

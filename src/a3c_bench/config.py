@@ -26,6 +26,8 @@ Workers = Annotated[int, Field(ge=1, le=128)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 # One row of statistics is kept for every turn, in shared memory.
 MOST_TURNS = 5_000_000
+TAKEN = ("textbook",)
+"""Names that the profile gives to something else."""
 
 # What pydantic says of Python's types, in the words of YAML.
 WORDS = {
@@ -108,8 +110,8 @@ class Config(Section):
         return self.model_copy(update={"sections": sections})
 
     def params(self) -> dict[str, Any]:
-        """What params.yaml says, as plain values: `parse_config` makes this config of it again."""
-        sections = {name: settings.model_dump(mode="json") for name, settings in self.sections.items()}
+        """What params.yaml says, as plain values, of the algorithms that are listed: `parse_config` takes it again."""
+        sections = {name: self.sections[name].model_dump(mode="json") for name in self.algorithms}
         return {**self.model_dump(mode="json"), **sections}
 
     def require_sense(self, environment: EnvironmentInfo) -> None:
@@ -131,7 +133,9 @@ def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:
         raise BadInputError(f"{path}: {_shorten(content)} is not allowed: keys and their values")
     params = {str(key): value for key, value in content.items()}
     names = [key for key in params if _is_section(key, params)]
-    faults: list[Fault] = []
+    faults = [Fault(f"{key}: this name is taken; name the section otherwise") for key in names if key in TAKEN]
+    if "sections" in params:
+        faults.append(Fault(f"sections: unknown key (value {_shorten(params['sections'])})", misspelt=True))
     core = _validated(
         Config, {key: value for key, value in params.items() if key not in names} | {"sections": {}}, faults
     )
@@ -162,17 +166,20 @@ def _first(faults: Sequence[Fault]) -> str:
 def _is_section(key: str, params: Mapping[str, Any]) -> bool:
     """Whether it is the section of an algorithm: it says its kind, or is listed as one."""
     value, listed = params[key], params.get("algorithms")
-    if key in Config.model_fields or not isinstance(value, Mapping):
+    if key in Config.model_fields:
         return False
-    return "kind" in value or (isinstance(listed, list) and key in listed)
+    return (isinstance(value, Mapping) and "kind" in value) or (isinstance(listed, list) and key in listed)
 
 
-def _settings(name: str, content: Mapping[str, Any], faults: list[Fault]) -> Settings | None:
+def _settings(name: str, content: object, faults: list[Fault]) -> Settings | None:
     """The section `name`, by its kind; None if something is wrong with it, which goes to `faults`."""
-    kind = content.get("kind")
-    if not isinstance(kind, str):
+    if not isinstance(content, Mapping):
+        faults.append(Fault(f"{name}: {_shorten(content)} is not allowed: a section of keys and values"))
+        return None
+    if "kind" not in content:
         faults.append(Fault(f"{name}.kind: missing; it names the algorithm, for example {next(iter(kinds()))}"))
         return None
+    kind = content["kind"]
     try:
         found = settings_class(kind)
     except ValueError as error:
@@ -203,7 +210,7 @@ def _fault(details: ErrorDetails, model: type[BaseModel], prefix: str) -> Fault:
     if details["type"] == "extra_forbidden":
         allowed = _siblings(model, details["loc"])
         close = get_close_matches(str(details["loc"][-1]), allowed, 1)
-        meant = f"; {close[0]} is meant?" if close else f"; allowed: {', '.join(allowed)}"
+        meant = f"; {close[0]} is meant?" if close else f"; allowed: {', '.join(allowed)}" if allowed else ""
         return Fault(f"{key}: unknown key (value {_shorten(details['input'])}){meant}", misspelt=True)
     reason = WORDS.get(details["type"]) or details["msg"].removeprefix("Value error, ")
     if not details["loc"]:
@@ -225,6 +232,7 @@ def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[s
     section = model
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
-        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
         section = annotation
     return [name for name, field in section.model_fields.items() if not field.exclude]

@@ -26,6 +26,9 @@ from a3c_bench.training.alone import turns
 from a3c_bench.training.worker import Job
 
 LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
+WITH_ALL_SECTIONS = ("profile", "report")
+"""Stages that run for all algorithms together."""
+UNREADABLE = (BadInputError, OSError, LookupError, ArithmeticError, TypeError, ValueError)
 PATIENCE_SECONDS = 1.0
 ENOUGH_TURNS = 64
 MOST_TURNS = 10**12
@@ -65,11 +68,23 @@ def _idle(config: Config) -> Iterator[str]:
 
 
 def _unknown_to_dvc(config: Config) -> Iterator[str]:
-    content: Any = read_yaml(PIPELINE) if PIPELINE.exists() else None
-    deps = [Path(path).resolve() for path in content["stages"]["train"]["deps"]] if content else []
+    """Where `dvc.yaml` has to name an algorithm's section, or its module, and does not."""
+    try:
+        stages: Any = read_yaml(PIPELINE)["stages"]  # type: ignore[index]
+        deps = [Path(path).resolve() for path in stages["train"]["deps"]]
+        named = {
+            stage: {key for key in stages[stage]["params"] if isinstance(key, str)} for stage in ("profile", "report")
+        }
+    except UNREADABLE:
+        return
+    for stage, keys in named.items():
+        for name in sorted(set(config.algorithms) - keys):
+            yield f"{name}: a change of it makes {stage} not run again; name it in the params of {stage} in {PIPELINE}"
+        for name in sorted(keys - set(config.sections) - set(type(config).model_fields)):
+            yield f"{name}: not in params.yaml, which DVC refuses; take it out of the params of {stage} in {PIPELINE}"
     for name in config.algorithms:
         path = own_source(config.algorithm(name))
-        if deps and path and not any(path.is_relative_to(dependency) for dependency in deps):
+        if path and not any(path.is_relative_to(dependency) for dependency in deps):
             yield (
                 f"{name}.kind: no stage depends on {path.name}, so a change of it trains nothing again; "
                 f"name it in the deps of train, evaluate, film and profile in {PIPELINE}"
@@ -188,9 +203,6 @@ def time_turns(job: Job) -> Timed:
         return Timed(math.nan, math.nan)
     (start, _), *later = done
     return Timed(sum(steps for _, steps in later) / len(later), (later[-1][0] - start) / len(later))
-
-
-UNREADABLE = (BadInputError, OSError, LookupError, ArithmeticError, TypeError, ValueError)
 
 
 def measured_rates(config: Config, algorithm: str) -> dict[tuple[str, int, int], float]:

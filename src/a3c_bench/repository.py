@@ -33,6 +33,15 @@ def content_at(commit: str, path: Path, repository: Path | None = None) -> str |
     return result.stdout.decode() if result.returncode == 0 else None
 
 
+def resolve(name: str) -> str:
+    """The commit of a branch, a tag or a hash; raises `ValueError` if there is none."""
+    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ValueError(f"{name!r} is not a commit here; allowed: a branch, a tag or a commit's hash")
+    return result.stdout.strip()
+
+
 def git_commit() -> str:
     """The commit that is checked out; `unknown` where there is no git or no repository."""
     try:

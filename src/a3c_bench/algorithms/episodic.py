@@ -67,7 +67,7 @@ class Episodic(Settings):
 
     def objection(self, environment: EnvironmentInfo) -> str | None:
         """The textbook's rewards mean nothing where a step is no success."""
-        if self.reward == "textbook" and not environment.name.startswith(TEXTBOOK_ENVIRONMENT):
+        if self.reward == "textbook" and not environment.name.rpartition(":")[2].startswith(TEXTBOOK_ENVIRONMENT):
             return (
                 f"reward: 'textbook' pays {STEP_REWARD:+g} for every step, which is the wrong goal on "
                 f"{environment.name}; set it to env"

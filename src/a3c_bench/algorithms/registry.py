@@ -1,5 +1,6 @@
 """The kinds of algorithms: those that are built in, those that installed packages bring, and one's own."""
 
+import inspect
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -22,12 +23,12 @@ def kinds() -> dict[str, str]:
     return {**{point.name: point.value for point in entry_points(group=GROUP)}, **BUILT_IN}
 
 
-def settings_class(kind: str) -> type[Settings]:
+def settings_class(kind: object) -> type[Settings]:
     """The class of a kind, or of `package.module:Name`; raises `ValueError` that lists what there is."""
     known = kinds()
-    target = known.get(kind, kind)
+    target = known.get(kind, kind) if isinstance(kind, str) else ""
     module, _, name = target.partition(":")
-    if not name:
+    if not (module and name):
         raise ValueError(f"allowed: {', '.join(sorted(known))}, or package.module:Name of your own")
     try:
         found = getattr(_imported(module), name)
@@ -39,6 +40,8 @@ def settings_class(kind: str) -> type[Settings]:
         ) from None
     if not (isinstance(found, type) and issubclass(found, Settings)):
         raise ValueError(f"{target} is no subclass of {Settings.__module__}:{Settings.__name__}")
+    if inspect.isabstract(found):
+        raise ValueError(f"{target} lacks {', '.join(sorted(found.__abstractmethods__))}")
     return found
 
 

@@ -1,7 +1,7 @@
 """Gymnasium environments, as training and evaluation need them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -35,50 +35,70 @@ class EnvironmentInfo:
     nondeterministic: bool = False
     """It is registered so."""
     packing: Packing | None = None
-    """None: not tried yet."""
+    """Of one alone; None: not tried yet."""
+    vector_packing: Packing | None = None
     timed: bool = False
     """Measure the time of its steps; costs a little on each."""
 
     def make_single(self) -> gymnasium.Env[Any, Any]:
         """One environment, which can be packed if any of this name can."""
-        environment = Replayed(self.name) if self.packing == "replayed" else make_plain(self.name)
+        environment = self._single(self.packing)
         return TimedEnvironment(environment) if self.timed else environment  # type: ignore[return-value]
+
+    def _single(self, packing: Packing | None) -> gymnasium.Env[Any, Any]:
+        return Replayed(self.name) if packing == "replayed" else make_plain(self.name)
 
     def make_vector(self, count: int) -> VectorEnv[Any, Any, Any]:
         """`count` environments stepped together: the environment's own vector version where it has one."""
         if self.has_vector:
             environment = gymnasium.make_vec(self.name, num_envs=count, vectorization_mode="vector_entry_point")
         else:
-            one = replace(self, timed=False)
-            environment = Together([one.make_single() for _ in range(count)])
+            environment = Together([self._single(self.vector_packing) for _ in range(count)])
         return TimedEnvironment(environment) if self.timed else environment  # type: ignore[return-value]
 
+    def make_tried_vector(self) -> VectorEnv[Any, Any, Any]:
+        """A small vector, to try."""
+        return self.make_vector(TRIED_COUNT)
+
     def with_packing(self) -> "EnvironmentInfo":
-        """The same, and how it is packed: that is tried, once in a process."""
-        return replace(self, packing=_packing(replace(self, packing=None, timed=False)))
+        """The same, and how it is packed, alone and in a vector: that is tried, once in a process."""
+        alone, vector = _packings(self.untried)
+        return replace(self, packing=alone, vector_packing=vector)
+
+    def is_pinned(self, environment: Any) -> bool:
+        """Whether one that was made by this cannot be packed."""
+        return (self.vector_packing if hasattr(environment, "num_envs") else self.packing) == "pinned"
+
+    @property
+    def untried(self) -> "EnvironmentInfo":
+        """What was known of it at first."""
+        return replace(self, packing=None, vector_packing=None, timed=False)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why it may give other bits for other numbers of workers, under `ordered` too: tried, once in a process."""
         with own_code(self.name, "fails when it is stepped"):
-            found = _findings(replace(self, packing=None, timed=False))
+            found = _findings(self.untried)
         return tuple(f"env: {self.name}: {finding}; other workers may give other bits" for finding in found)
 
 
 @cache
-def _packing(environment: EnvironmentInfo) -> Packing:
-    """The first way of packing under which copies go on as their originals do, alone and in a vector."""
+def _packings(environment: EnvironmentInfo) -> tuple[Packing, Packing]:
+    """For one alone and for a vector: the first way under which copies go on as their originals do."""
+    return _way(environment, EnvironmentInfo.make_single), _way(environment, EnvironmentInfo.make_tried_vector)
+
+
+def _way(environment: EnvironmentInfo, make: Callable[[EnvironmentInfo], Any]) -> Packing:
     ways: tuple[Packing, ...] = ("pickled", "replayed")
-    for packing in ways:
-        tried = replace(environment, packing=packing)
-        if keeps_state([tried.make_single, partial(tried.make_vector, TRIED_COUNT)]):
-            return packing
+    for way in ways:
+        if keeps_state(partial(make, replace(environment, packing=way, vector_packing=way))):
+            return way
     return "pinned"
 
 
 @cache
 def _findings(environment: EnvironmentInfo) -> tuple[str, ...]:
-    makes = environment.make_single, partial(environment.make_vector, TRIED_COUNT)
+    makes = environment.make_single, environment.make_tried_vector
     declared = ("it is registered as nondeterministic",) if environment.nondeterministic else ()
     return (*declared, *dict.fromkeys(finding for make in makes for finding in findings(make)))
 

@@ -25,8 +25,8 @@ def make_plain(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
 class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Packs its random state at the last reset and the actions since, which its copy takes again."""
 
-    def __init__(self, name: str, **options: Any) -> None:
-        super().__init__(make_plain(name, **options))
+    def __init__(self, name: str) -> None:
+        super().__init__(make_plain(name))
         self._name = name
         self._start: int | np.random.Generator | None = None
         self._actions: list[Any] = []

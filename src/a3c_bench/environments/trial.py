@@ -25,8 +25,8 @@ STEPS = 20
 """Before an environment is packed again."""
 MOST_STEPS = 200
 """In which an episode's end is waited for; after that it is reset all the same."""
-PACKED = 3
-"""Times that an environment is packed: at its start, in an episode, after some."""
+PACKED, RESETS = 3, 5
+"""Times that an environment is packed, and resets after each: some remember something over many episodes."""
 PATIENCE_SECONDS = 30.0
 
 Environment = gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
@@ -40,10 +40,10 @@ class Leg(NamedTuple):
     actions: Sequence[Any]
 
 
-def keeps_state(makes: Sequence[Make]) -> bool:
-    """Whether copies of the environments go on as they do, in another process; any error of theirs says no."""
+def keeps_state(make: Make) -> bool:
+    """Whether copies of an environment go on as it does, in another process; any error of its own says no."""
     try:
-        legs, expected = zip(*(leg for make in makes for leg in _packed_on_the_way(make)), strict=True)
+        legs, expected = zip(*_packed_on_the_way(make), strict=True)
         answers = _answers_elsewhere(legs)
     except Exception:  # an environment's own code may raise anything
         return False
@@ -75,7 +75,7 @@ class _Actions:
 
 
 def walk(environment: Environment, actions: Sequence[Any]) -> Iterator[Any]:
-    """What it answers: to some steps, to more until an episode ends, and to some after a reset."""
+    """What it answers: to some steps, to more until an episode ends, and to resets with a step after each."""
     alone = not isinstance(environment, VectorEnv)  # a vector resets by itself
     for number, action in enumerate(actions):
         observation, reward, terminated, truncated, _ = environment.step(action)
@@ -85,8 +85,8 @@ def walk(environment: Environment, actions: Sequence[Any]) -> Iterator[Any]:
             break
         if over and alone:
             yield deepcopy(environment.reset()[0])
-    yield deepcopy(environment.reset()[0])
-    for action in actions[: STEPS // 4]:
+    for action in actions[:RESETS]:
+        yield deepcopy(environment.reset()[0])
         yield deepcopy(environment.step(action)[:4])
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from a3c_bench import repository
 from a3c_bench.errors import BadInputError
 from a3c_bench.repository import git
 
@@ -29,11 +30,10 @@ class Revision:
 
 def resolve(name: str) -> Revision:
     """The commit of `name`; raises `BadInputError` if there is none."""
-    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise BadInputError(f"BASE: {name!r} is not a commit here; allowed: a branch, a tag or a commit's hash")
-    return Revision(name, result.stdout.strip())
+    try:
+        return Revision(name, repository.resolve(name))
+    except ValueError as error:
+        raise BadInputError(f"BASE: {error}") from None
 
 
 def default_base() -> Revision:

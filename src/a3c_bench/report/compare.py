@@ -13,13 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
+from a3c_bench import repository
 from a3c_bench.errors import BadInputError
-from a3c_bench.gate import checkouts
 from a3c_bench.params import PARAMS_FILE, flatten
 from a3c_bench.report.figures import returns
 from a3c_bench.report.figures.style import for_page, render, use_style
 from a3c_bench.report.pages import render_template
-from a3c_bench.repository import content_at
 from a3c_bench.results.files import PROFILE, REPORTS, Moment, model_path, write_all
 
 PAGE = Path("compare") / "index.html"
@@ -96,8 +95,8 @@ def known_experiments(all_commits: bool) -> dict[str, str]:
 def resolve(name: str, known: dict[str, str]) -> str:
     """The commit of a branch, a tag or a hash."""
     try:
-        return checkouts.resolve(name).commit
-    except BadInputError:
+        return repository.resolve(name)
+    except ValueError:
         allowed = ", ".join(known) or "none yet"
         raise BadInputError(
             f"compare: {name!r} is unknown; allowed: a git revision or an experiment ({allowed})"
@@ -130,7 +129,7 @@ def own_models(params: Mapping[str, Any], outs: Mapping[str, str]) -> dict[str, 
 
 def content(name: str, commit: str, path: Path) -> str:
     """A file at a commit; raises `BadInputError` where it is not."""
-    found = content_at(commit, path)
+    found = repository.content_at(commit, path)
     if found is None:
         raise BadInputError(f"{name}: has no {path}; `dvc exp run` or `make repro` makes it")
     return found

@@ -37,7 +37,7 @@ class Point(NamedTuple):
     """One combination that is timed."""
 
     algorithm: str
-    schedule: str
+    schedule: ScheduleName
     workers: int
     threads: int
 
@@ -154,10 +154,8 @@ def _timed(config: Config, environment: EnvironmentInfo, point: Point) -> Sample
 
 def time_training(config: Config, environment: EnvironmentInfo, point: Point, instrumented: bool) -> Sample:
     """Train a fresh model for the fixed work of the params, in fresh worker processes."""
-    schedule: ScheduleName = "hogwild" if point.schedule == "hogwild" else "ordered"
-    work = fixed_work(config).model_copy(
-        update={"workers": point.workers, "threads": point.threads, "schedule": schedule}
-    )
+    here = {"workers": point.workers, "threads": point.threads, "schedule": point.schedule}
+    work = fixed_work(config).model_copy(update=here)
     timed = replace(environment, timed=instrumented)
     return as_sample(pool.train(work, point.algorithm, PROFILE_SEED, environment=timed), instrumented)
 

@@ -10,7 +10,7 @@ import numpy as np
 from a3c_bench.algorithms.base import Actor
 from a3c_bench.machine import cores
 from a3c_bench.training import checkpoint
-from a3c_bench.training.exchange.handoff import observe, publish
+from a3c_bench.training.exchange.handoff import observe, observe_one, publish
 from a3c_bench.training.exchange.memory import Bell, SharedTables
 
 
@@ -47,7 +47,7 @@ class Crew:
     def next(self) -> tuple[int, Actor[Any]] | None:
         """The ready actor whose turn comes first; waits for one, and returns None when all turns are taken."""
         tables = self._tables
-        while int(tables.turn[0]) < tables.shape.turns:
+        while observe_one(tables.turn, 0) < tables.shape.turns:
             submitted, taken, host = observe(tables.submitted), observe(tables.taken), observe(tables.host)
             ready = [index for index, count in enumerate(submitted) if count == taken[index] < self._rollouts]
             mine = sorted((index for index in ready if host[index] == self._worker), key=submitted.__getitem__)
@@ -77,7 +77,7 @@ class Crew:
     def _let_others_first(self, index: int) -> None:
         # Where workers share cores, all soon wait for one that was put aside in the middle of an early turn.
         turn = int(self._tables.submitted[index]) * self._tables.shape.actors + index
-        if len(self._bells) > self._cores and turn - int(self._tables.turn[0]) > self._tables.shape.actors // 2:
+        if len(self._bells) > self._cores and turn - observe_one(self._tables.turn, 0) > self._tables.shape.actors // 2:
             os.sched_yield()
 
     def _give(self, index: int, worker: int) -> None:

@@ -35,9 +35,13 @@ KEEP_SECONDS = 1.0
 """A checkpoint is taken as often as this, at least; one that is not written to disk costs next to nothing."""
 KEEP_SHARE = 0.02
 """The share of the main process's time that taking checkpoints may cost, however large they are."""
-NO_CHECKPOINTS = "no checkpoints: its state cannot be packed; if this training is interrupted, it begins anew"
-SPARE, SPARE_BYTES = 2, 1 << 16
-"""Room for so many times the size of an actor's packed state at the start, and so much more."""
+NO_CHECKPOINTS = (
+    "no checkpoints: its state cannot be packed, or not into the room that there is; "
+    "if this training is interrupted, it begins anew"
+)
+SPARE, SPARE_BYTES = 2, 1 << 22
+"""Room for so many times the size of an actor's packed state at the start, and so much more: a small one grows most.
+What is not used takes no memory."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class Pool:
         self.job = job = replace(self.job, environment=self.job.environment.with_packing())
         settings = job.settings
         self.tables = SharedTables(shape(job))
-        self.tables.pinned[0] = job.environment.packing == "pinned"
+        self.tables.pinned[0] = self.tables.shape.parcel_bytes == 0
         self.bells = [Bell() for _ in range(job.workers)]
         self.tables.model[:] = settings.initial_parameters(job.environment, job.seed)
         self.tables.snapshots[:] = self.tables.model
@@ -298,11 +302,13 @@ def shape(job: Job) -> Shape:
 
 def parcel_bytes(job: Job) -> int:
     """Room for an actor's packed state, by what an actor takes at its start; 0 where it cannot be packed."""
-    if job.environment.packing == "pinned":
-        return 0
     parameters = job.settings.initial_parameters(job.environment, job.seed)
-    actor = job.settings.actor_maker(replace(job.environment, timed=False), job.seed)(0, parameters)
-    return SPARE * len(pack(actor)) + SPARE_BYTES + room(actor.environment)
+    try:
+        actor = job.settings.actor_maker(replace(job.environment, timed=False), job.seed)(0, parameters)
+        pinned = job.environment.is_pinned(actor.environment)
+        return 0 if pinned else SPARE * len(pack(actor)) + SPARE_BYTES + room(actor.environment)
+    except Exception:  # an algorithm's own code may raise anything; a worker tells what
+        return 0
 
 
 def place_episodes(

@@ -62,7 +62,7 @@ class Schedule(ABC):
         row = self._digest_row.get(turn + 1)
         if row is not None:
             np.copyto(tables.digests[row], tables.model)
-        tables.turn[0] = turn + 1
+        publish(tables.turn, 0, turn + 1)
         checkpoint.attend(tables)
         if turn + 1 == tables.shape.turns:
             for bell in self._bells:
@@ -119,7 +119,7 @@ class Ordered(Schedule):
             time.sleep(1)
 
     def _next(self) -> tuple[int, int, int]:
-        turn = int(self._tables.turn[0])
+        turn = observe_one(self._tables.turn, 0)
         rollout, actor = divmod(turn, self._tables.shape.actors)
         return turn, rollout, actor
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from a3c_bench.algorithms.registry import own_source
+from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError, TrainingError
 from a3c_bench.evidence.reproducibility.conditions import Condition
@@ -28,15 +30,20 @@ DETECT = (
 
 
 class Launcher:
-    """Runs trials; `folder` is for what they need on disk."""
+    """Runs trials of the params; `folder` is for what they need on disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: Config) -> None:
         self._folder = folder
         # Other users must be able to read it.
         folder.chmod(0o755)
         self._elsewhere = folder / "another folder"
         source = Path(__file__).parents[2]
-        shutil.copytree(source, self._elsewhere / "src" / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in {source, *(own for name in config.algorithms if (own := own_source(config.algorithm(name))))}:
+            target = self._elsewhere / "src" / path.name
+            if path.is_dir():
+                shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(path, target)
 
     def obstacle(self, condition: Condition) -> str | None:
         """Why a condition cannot be measured here; None if it can."""

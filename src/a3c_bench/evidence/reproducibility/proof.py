@@ -50,7 +50,7 @@ class Row:
 def run(config: Config, repeats: int = REPEATS) -> bool:
     """Measure all rows, then write the tables; returns whether every promised row has the reference's bits."""
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
-        launcher = Launcher(Path(folder))
+        launcher = Launcher(Path(folder), config)
         rows = measure(config, launcher, repeats)
         table = [summarise(row, rows) for row in rows]
         files = {**contrast.measure(config, launcher), **price.measure(config)}
@@ -112,7 +112,7 @@ def summarise(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
         "sha256": results[0].sha256 if results else None,
         "runs": len(results),
         "rounds": condition.rounds,
-        "reordered": max(reordered(results, reference[0]), default=None),
+        "reordered": max(reordered(results, reference[0]), default=None) if results else None,
         "env_steps_per_second": float(np.median(rates)) if rates else None,
         "relative_rate": _relative(rates, [result.env_steps_per_second for result in reference]),
         "note": note,

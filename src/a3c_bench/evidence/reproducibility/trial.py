@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from a3c_bench import numerics
+from a3c_bench.errors import TrainingError
 
 if TYPE_CHECKING:
     from a3c_bench.config import Config
@@ -133,6 +134,8 @@ def train(config: "Config", trial: Trial, environment: "EnvironmentInfo", distur
 
     with suppress(EndedOnPurposeError):
         whole(keep=end)
+    if not taken:
+        raise TrainingError("it ended before there was a checkpoint to go on from")
     return whole(start=taken[0])
 
 

@@ -39,7 +39,7 @@ class Floor(ABC):
     def __init__(self, settings: Settings, environment: EnvironmentInfo, rows: int) -> None:
         architecture = settings.architecture(environment)
         if not isinstance(architecture, DenseArchitecture):
-            raise BadInputError(f"speed: no floor is known for {type(architecture).__name__}; allowed: a dense network")
+            raise BadInputError(f"no floor is known for {type(architecture).__name__}; allowed: a dense network")
         parameters = settings.initial_parameters(environment, FLOOR_SEED)
         self.network, layers = architecture.bind(parameters), architecture.layers(parameters)
         self.distribution = settings.distribution(environment)
@@ -47,6 +47,8 @@ class Floor(ABC):
         self.activate = ACTIVATIONS[architecture.activation].apply
         self.hidden = [(layers[name].weight.T, layers[name].bias) for name in layers if name.startswith("hidden.")]
         self.head = layers["actor"].weight.T, layers["actor"].bias
+        first = int(architecture.normalised)
+        self.shared = slice(first, first + len(self.hidden))
         self.env_steps = rows
         self._gradient = self.network.gradient(rows)
         self._by_policy, self._by_values = (
@@ -98,7 +100,7 @@ class BlockFloor(Floor):
         self._features(self._last, self._last_trace)
 
     def _features(self, features: Floats, out: Trace) -> Floats:
-        for (weight, bias), activations in zip(self.hidden, out, strict=True):
+        for (weight, bias), activations in zip(self.hidden, out[self.shared], strict=True):
             np.dot(features, weight, activations)
             np.add(activations, bias, activations)
             features = self.activate(activations, activations)
@@ -148,7 +150,7 @@ def make_floor(config: Config, algorithm: str) -> Floor:
     actor = settings.actor_maker(environment, FLOOR_SEED)(0, settings.initial_parameters(environment, FLOOR_SEED))
     rollout = actor.collect()
     if type(rollout) not in FLOORS:
-        raise BadInputError(f"speed: no floor is known for rollouts of {type(rollout).__name__}")
+        raise BadInputError(f"no floor is known for rollouts of {type(rollout).__name__}")
     floor: Floor = FLOORS[type(rollout)](settings, environment, rollout, actor.environment)
     return floor
 

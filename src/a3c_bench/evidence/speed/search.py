@@ -111,7 +111,10 @@ def run(config: Config, rungs: Sequence[Rung] = RUNGS) -> None:
 def draw(config: Config, environment: EnvironmentInfo, count: int) -> list[Candidate]:
     """The current params and candidates drawn from `RANGES`, `count` in all, with the time that a row takes them."""
     generator = stream(FIRST_SEED, Role.SEARCH)
-    current = config.algorithm(config.algorithms[0]).model_dump(mode="json")
+    name = config.algorithms[0]
+    current = config.algorithm(name).model_dump(mode="json")
+    if not RANGES.keys() <= current.keys():
+        raise BadInputError(f"{name}: has not the keys to search ({', '.join(RANGES)}); list one first that has")
     drawn = [{name: current[name] for name in RANGES}]
     while len(drawn) < count:
         drawn.append({name: values[int(generator.integers(len(values)))] for name, values in RANGES.items()})

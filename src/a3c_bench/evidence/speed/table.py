@@ -1,7 +1,7 @@
 """The figures of speed, each a ratio measured in one run: what `make speed` prints and writes."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, fields, replace
 
@@ -13,6 +13,7 @@ from a3c_bench import textbook
 from a3c_bench.arrays import Doubles
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.speed import around, checkpointing, floor, whole_run, yardstick
 from a3c_bench.evidence.speed.in_turns import counting, rates_in_turns, training
 from a3c_bench.progress import Progress
@@ -45,9 +46,10 @@ def run(config: Config, slices: int = SLICES) -> None:
     """Measure, print and write the figures for every algorithm of the params."""
     environment = describe(config.env)
     found: list[Figure] = []
-    with Progress("speed", (slices + 1) * len(config.algorithms)) as progress:
+    algorithms = list(with_floor(config))
+    with Progress("speed", (slices + 1) * len(algorithms)) as progress:
         counter = itertools.count(1)
-        for algorithm in config.algorithms:
+        for algorithm in algorithms:
             rates = in_turns(
                 config,
                 algorithm,
@@ -69,6 +71,17 @@ def run(config: Config, slices: int = SLICES) -> None:
     speed = csv_bytes([field.name for field in fields(Figure)], map(astuple, found))
     write_all({SPEED: speed, SPEED_ABOUT: about_bytes(config.env, config.params(), last_commit())})
     show(found)
+
+
+def with_floor(config: Config) -> Iterator[str]:
+    """The algorithms that can be measured; says why the others cannot."""
+    for algorithm in config.algorithms:
+        try:
+            floor.make_floor(config, algorithm)
+        except BadInputError as error:
+            print(f"{algorithm} is left out: {error}")
+        else:
+            yield algorithm
 
 
 def with_workers(config: Config, workers: int) -> Config:

@@ -22,7 +22,7 @@ def learning(curves: pd.DataFrame, bands: pd.DataFrame, threshold: float | None,
     algorithms = list(dict.fromkeys(bands["algorithm"]))
     figure, axes = panels(len(algorithms), same_scale=True)
     for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
-        color = sns.color_palette(PALETTE)[index]
+        color = sns.color_palette(PALETTE, len(algorithms))[index]
         mine, band = curves[curves["algorithm"] == name], bands[bands["algorithm"] == name]
         _band(axis, mine, band, color, "IQM over seeds")
         if mine["mean_return"].isna().all():
@@ -104,7 +104,7 @@ def performance(profiles: pd.DataFrame, improvements: pd.DataFrame, title: str) 
     """
     figure, axes = panels(1 if improvements.empty else 2)
     algorithms = list(dict.fromkeys(profiles["algorithm"]))
-    for color, name in zip(sns.color_palette(PALETTE), algorithms, strict=False):
+    for color, name in zip(sns.color_palette(PALETTE, len(algorithms)), algorithms, strict=True):
         for policy, line in POLICY_STYLE.items():
             mine = profiles[(profiles["algorithm"] == name) & (profiles["policy"] == policy)]
             axes[0].step(

@@ -156,7 +156,7 @@ def chunk(state: State) -> tuple[State, jax.Array]:
 
 def main() -> None:
     """Train and report."""
-    given = arguments("ppo")
+    given = arguments("PPO")
     measured = Measured(("jax", "jaxlib", "gymnax", "optax", "numpy"), given.deadline)
     key, network_key, reset_key = jax.random.split(jax.random.key(given.seed), 3)
     parameters = initial(network_key)

@@ -12,7 +12,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.utils import LinearSchedule
 
 ENVS = 8
-BUDGET = {"a2c": 500_000, "ppo": 100_000}
+BUDGET = {"A2C": 500_000, "PPO": 100_000}
 
 
 def make(variant: str, seed: int) -> A2C | PPO:
@@ -20,7 +20,7 @@ def make(variant: str, seed: int) -> A2C | PPO:
     environments = make_vec_env("CartPole-v1", n_envs=ENVS, seed=seed)
     # Networks this small are what the library's documentation advises the CPU for.
     common: dict[str, Any] = {"policy": "MlpPolicy", "env": environments, "seed": seed, "device": "cpu"}
-    if variant == "a2c":
+    if variant == "A2C":
         return A2C(**common, ent_coef=0.0)
     return PPO(
         **common,
@@ -55,7 +55,7 @@ class Watch(BaseCallback):
 
 def main() -> None:
     """Train and report."""
-    given = arguments("a2c", "ppo")
+    given = arguments("A2C", "PPO")
     measured = Measured(("stable-baselines3", "torch", "gymnasium", "numpy"), given.deadline)
     model = make(given.variant, given.seed)
     model.learn(BUDGET[given.variant], callback=Watch(measured))

@@ -14,8 +14,8 @@ def main() -> None:
     content = read_yaml(PARAMS_FILE)
     numerics.pin(numerics.asked(content))
     from a3c_bench.config import parse_config
-    from a3c_bench.training import pool
     from a3c_bench.processes import start_server
+    from a3c_bench.training import pool
 
     config = parse_config(content).model_copy(update={"workers": int(given.variant), "schedule": "ordered"})
 

@@ -1,6 +1,7 @@
 """Stage `report`: aggregates exactly the algorithms and seeds of the params, and renders figures, page and README."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,7 @@ from a3c_bench.tracking.tracker import Tracker
 
 FIGURES = REPORTS / "figures"
 TABLES = REPORTS / "report"
+PAGE = REPORTS / "index.html"
 WRITTEN = ("learning", "seeds", "performance", "improvement")
 """The tables that become files here; the others are in files already."""
 TOLD = ("learning", "evaluation", "throughput")
@@ -39,54 +41,67 @@ TOLD = ("learning", "evaluation", "throughput")
 def run(config: Config) -> None:
     """Aggregate and render."""
     with Tracker("report", config) as tracker:
-        curves, bands = learning_tables(config)
-        episodes = evaluation_table(config)
-        metrics = summarise(config, episodes)
-        tables = {
-            "learning": bands,
-            "seeds": curves,
-            "episodes": episodes,
-            "performance": performance_profiles(config, episodes),
-            "improvement": improvements(config, episodes),
-        }
-        points = read_csv(PROFILE / "points.csv")
-        context = {
-            "config": config,
-            "metrics": metrics,
-            "points": points,
-            "current": at_params(config, points),
-            "predicted": read_csv(PROFILE / "scaling.csv"),
-            "machine": read_json(MACHINE),
-            "params": flat_params(config),
-            "commit": last_commit(),
-            "warnings": describe(config.env).warnings if config.schedule == "ordered" else (),
-            "improvement": tables["improvement"],
-            "films": films(config),
-            **supplements.read(config),
-        }
-        context["titles"] = findings(config, context)
+        tables = aggregate(config)
+        context = gather(config, tables)
         drawn = render_all(draw(config, context, tables))
-        pictures = {name: content for name, content in drawn.items() if name.endswith(".svg")}
-        if context["peers_picture"]:
-            pictures["peers.svg"] = context["peers_picture"]
-        context["svg"] = {name: for_page(content) for name, content in pictures.items()}
         write_all(
             {
                 **{TABLES / f"{name}.csv": frame_bytes(tables[name]) for name in WRITTEN},
-                TABLES / "summary.json": json_bytes(metrics),
-                TABLES / "metrics.json": json_bytes(headline(metrics)),
+                TABLES / "summary.json": json_bytes(context["metrics"]),
+                TABLES / "metrics.json": json_bytes(headline(context["metrics"])),
                 **{FIGURES / name: content for name, content in drawn.items()},
-                REPORTS / "index.html": render_template("report.html.j2", context),
-                REPORTS / "README.md": render_template("report.md.j2", context),
+                **pages(context, drawn),
             }
         )
-        page = REPORTS / "index.html"
-        told = [str(page), *(context["titles"][name] for name in TOLD)]
-        conclude("report", "\n".join(told), page=str(page), **context["titles"])
-        tracker.metrics(
-            "report", {f"{name}/{key}": value for name, row in metrics.items() for key, value in row.items()}
-        )
-        tracker.artifacts([FIGURES, REPORTS / "index.html", REPORTS / "README.md"])
+        told = [str(PAGE), *(context["titles"][name] for name in TOLD)]
+        conclude("report", "\n".join(told), page=str(PAGE), **context["titles"])
+        tracker.metrics("report", {key.replace(".", "/"): value for key, value in flatten(context["metrics"])})
+        tracker.artifacts([FIGURES, PAGE, REPORTS / "README.md"])
+
+
+def aggregate(config: Config) -> dict[str, pd.DataFrame]:
+    """The tables over seeds, by name."""
+    curves, bands = learning_tables(config)
+    episodes = evaluation_table(config)
+    return {
+        "learning": bands,
+        "seeds": curves,
+        "episodes": episodes,
+        "performance": performance_profiles(config, episodes),
+        "improvement": improvements(config, episodes),
+    }
+
+
+def gather(config: Config, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """All that figures and pages show, by the names that the templates use."""
+    points = read_csv(PROFILE / "points.csv")
+    context = {
+        "config": config,
+        "metrics": summarise(config, tables["episodes"]),
+        "points": points,
+        "current": at_params(config, points),
+        "predicted": read_csv(PROFILE / "scaling.csv"),
+        "machine": read_json(MACHINE),
+        "params": flat_params(config),
+        "commit": last_commit(),
+        "warnings": describe(config.env).warnings if config.schedule == "ordered" else (),
+        "improvement": tables["improvement"],
+        "films": films(config),
+        **supplements.read(config),
+    }
+    return {**context, "titles": findings(config, context)}
+
+
+def pages(context: dict[str, Any], drawn: dict[str, bytes]) -> dict[Path, bytes]:
+    """The report's page, with its figures in it, and its README."""
+    pictures = {name: content for name, content in drawn.items() if name.endswith(".svg")}
+    if context["peers_picture"]:
+        pictures["peers.svg"] = context["peers_picture"]
+    shown = {**context, "svg": {name: for_page(content) for name, content in pictures.items()}}
+    return {
+        PAGE: render_template("report.html.j2", shown),
+        REPORTS / "README.md": render_template("report.md.j2", shown),
+    }
 
 
 def draw(config: Config, context: dict[str, Any], tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:

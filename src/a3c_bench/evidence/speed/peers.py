@@ -64,9 +64,9 @@ OURS, REFERENCE = "a3c-bench, 2 workers", "Stable-Baselines3 PPO"
 ALL = (
     Peer(OURS, ".venv", "this_project.py", "2", 20),
     Peer("a3c-bench, 1 worker", ".venv", "this_project.py", "1", 5),
-    Peer("JAX PPO, compiled end to end", ".peers/jax", "jax_ppo.py", "ppo", 5),
-    Peer(REFERENCE, ".peers/stable-baselines", "stable_baselines.py", "ppo", 20),
-    Peer("Stable-Baselines3 A2C", ".peers/stable-baselines", "stable_baselines.py", "a2c", 5),
+    Peer("JAX PPO, compiled end to end", ".peers/jax", "jax_ppo.py", "PPO", 5),
+    Peer(REFERENCE, ".peers/stable-baselines", "stable_baselines.py", "PPO", 20),
+    Peer("Stable-Baselines3 A2C", ".peers/stable-baselines", "stable_baselines.py", "A2C", 5),
     Peer("textbook loop, 2 processes", ".venv", "textbook_loop.py", "loop", 5),
 )
 

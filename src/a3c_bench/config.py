@@ -132,6 +132,8 @@ def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:
     params = {str(key): value for key, value in content.items()}
     names = [key for key in params if _is_section(key, params)]
     faults: list[Fault] = []
+    if "sections" in params:
+        faults.append(Fault(f"sections: unknown key (value {_shorten(params['sections'])})", misspelt=True))
     core = _validated(
         Config, {key: value for key, value in params.items() if key not in names} | {"sections": {}}, faults
     )

@@ -24,9 +24,9 @@ from a3c_bench.results.files import GATE, GATE_RUNS, csv_bytes, write_all
 
 FALSE_ALARM_RUNS, PLANTED_RUNS = 20, 10
 SLOWDOWNS = (0.1, 0.2, 0.5, 0.05)
-SLOWED_FILE = Path("src") / "a3c_bench" / "agent" / "actor.py"
+SLOWED_FILE = Path("src") / "a3c_bench" / "algorithms" / "nstep.py"
 FIRST_IMPORT = "import numpy as np\n"
-SLOWED_FUNCTION = "    def learn(self, rollout: NStepRollout, gradient: Floats) -> Statistics:\n"
+SLOWED_FUNCTION = "    def learn(self, rollout: Block, gradient: Floats) -> Statistics:\n"
 CONCERNED = "test_gradient[nstep]"
 """The benchmark that times the slowed function alone."""
 WHAT_IS_MEASURED = (

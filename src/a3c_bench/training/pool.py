@@ -37,8 +37,8 @@ KEEP_SECONDS = 1.0
 KEEP_SHARE = 0.02
 """The share of the main process's time that taking checkpoints may cost, however large they are."""
 NO_CHECKPOINTS = "no checkpoints: its state cannot be packed; if this training is interrupted, it begins anew"
-SPARE = 2
-"""Room for so many times the size of an actor's packed state at the start."""
+SPARE, SPARE_BYTES = 2, 1 << 20
+"""Room for so many times the size of an actor's packed state at the start, and so much more: a small one grows most."""
 # What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
 PRELOADED = ["a3c_bench.training.worker", "gymnasium.envs.classic_control"]
 
@@ -305,7 +305,7 @@ def parcel_bytes(job: Job) -> int:
         return 0
     parameters = job.settings.initial_parameters(job.environment, job.seed)
     actor = job.settings.actor_maker(replace(job.environment, timed=False), job.seed)(0, parameters)
-    return SPARE * len(pack(actor)) + room(actor.environment)
+    return SPARE * len(pack(actor)) + SPARE_BYTES + room(actor.environment)
 
 
 def place_episodes(

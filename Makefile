@@ -16,8 +16,11 @@ endif
 VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THREADS)) $(if $(SCHEDULE),--schedule $(SCHEDULE)) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
 
+# Many tests wait more than they compute: three at once keep two cores busy.
+TOGETHER := --numprocesses 3 --dist worksteal
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile compare watch verify proof chaos speed peers search test test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check repro profile compare watch verify proof chaos speed peers search test test-all test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -74,8 +77,11 @@ peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train o
 search: setup ## search for the fastest hyper-parameters (about 20 minutes)
 	@$(RUN) search
 
-test: setup lint ## lint, types and tests
-	$(VENV)/bin/pytest
+test: setup lint ## lint, types and the tests that are fast, several at once
+	$(VENV)/bin/pytest $(TOGETHER)
+
+test-all: setup lint ## lint, types and all tests but those of the pipeline and the image (about ten minutes)
+	$(VENV)/bin/pytest $(TOGETHER) -m 'not pipeline and not image'
 
 test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server in a browser
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ.update(DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", DVC_NO_ANALYTICS="true")
+# The benchmarks that a test runs in a process of its own run alone there, whoever runs beside the test.
+for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+    del os.environ[name]
 
 from a3c_bench import numerics
 
@@ -63,6 +67,14 @@ def write_params(folder: Path, params: object) -> None:
         YAML(typ="safe").dump(params, file)
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for what must happen soon."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder with a small params.yaml."""
@@ -71,6 +83,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+WITHOUT_MLFLOW = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests" / "without")])
+"""The source path of a command that does without."""
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 

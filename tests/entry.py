@@ -1,7 +1,8 @@
 """Runs the command's own entry again and again, each time in a fresh fork: a program that `test_bad_input.py` talks to.
 
-Reads {"folder", "arguments"} as lines of JSON and answers with {"code", "said", "errors"}. With `loaded` as its
-argument, what the stages import is there already, pinned as the entry would pin it, and MLflow is left out.
+Reads {"folder", "arguments"} as lines of JSON and answers with {"code", "said", "errors"}. With an argument, what
+commands import is there already, pinned as the entry would pin it: `check`'s, or with `stages` that of all stages;
+these do without MLflow.
 """
 
 import json
@@ -18,8 +19,8 @@ SECONDS = 30
 
 
 def main() -> None:
-    if sys.argv[1:] == ["loaded"]:
-        load()
+    if sys.argv[1:]:
+        load(stages=sys.argv[1] == "stages")
     for line in sys.stdin:
         case = json.loads(line)
         with tempfile.TemporaryDirectory() as folder:
@@ -28,12 +29,18 @@ def main() -> None:
         print(json.dumps({"code": code, "said": said, "errors": errors}), flush=True)
 
 
-def load() -> None:
+def load(stages: bool) -> None:
     numerics.pin("portable")
     numerics.pin = lambda _: None
-    from a3c_bench.stages import evaluate, report
+    import a3c_bench.config
+    import a3c_bench.environments.make
+    import a3c_bench.training.exchange.handoff  # noqa: F401
 
-    evaluate.Tracker = report.Tracker = MagicMock()
+    if stages:
+        from a3c_bench.stages import evaluate, machine, profile, report, train  # noqa: F401
+
+        for stage in (evaluate, profile, report, train):
+            stage.Tracker = MagicMock()
 
 
 def run(folder: str, arguments: list[str], outputs: Path) -> int:

@@ -68,7 +68,6 @@ def trained(threads: int, hidden: int) -> bytes:
     """Three updates of an actor with rollouts of three blocks, on `threads` threads."""
     from pathlib import Path
 
-    from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
     from a3c_bench.config import parse_config
     from a3c_bench.environments.make import describe
     from a3c_bench.learning.optimizer import Adam
@@ -76,14 +75,12 @@ def trained(threads: int, hidden: int) -> bytes:
 
     params = read_yaml(Path(__file__).parent.parent / "params.yaml")
     params["nstep"].update(envs=128, rollout_steps=20, hidden=[hidden, hidden])
-    config, environment = parse_config(params), describe("CartPole-v1")
-    layout = make_layout(config.nstep, environment)
-    parameters = initial_parameters(config.nstep, layout, 0)
-    gradient = np.empty(layout.size, np.float32)
-    adam = Adam(np.zeros_like(gradient), np.zeros_like(gradient), np.zeros(1, np.int64))
+    settings, environment = parse_config(params).algorithm("nstep"), describe("CartPole-v1")
+    parameters = settings.initial_parameters(environment, 0)
+    gradient, adam = np.empty_like(parameters), Adam.fresh(parameters.size)
     with ThreadPoolExecutor(threads) as executor:
         in_order: Callable = executor.map if threads > 1 else map
-        actor = actor_maker(config, "nstep", environment, 0, in_order)(0, parameters)
+        actor = settings.actor_maker(environment, 0, in_order)(0, parameters)
         for _ in range(3):
             actor.learn(actor.collect(), gradient)
             adam.apply(parameters, gradient, 1e-3)

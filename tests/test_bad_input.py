@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
 TEXT = (ROOT / "params.yaml").read_text()
-PARAMS_CASES, MODEL_CASES, TABLE_CASES = 500, 120, 80
+
+
+def few_or_many(few, many):
+    """So many cases of a test: a few always, many with the slow ones."""
+    return pytest.mark.parametrize("cases", [few, pytest.param(many, marks=pytest.mark.slow)])
+
+
 # Every case is a process of its own, on machines of any speed.
 RELAXED = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
 
@@ -48,7 +54,7 @@ class Entry:
 
 @pytest.fixture(scope="module")
 def entry(tmp_path_factory):
-    entry = Entry(tmp_path_factory.mktemp("params"))
+    entry = Entry(tmp_path_factory.mktemp("params"), "check")
     yield entry
     entry.close()
 
@@ -134,12 +140,16 @@ def mutated(draw):
     return "\n".join(lines) + "\n"
 
 
-@settings(max_examples=PARAMS_CASES, **RELAXED)
-@given(text=mutated())
-def test_mutated_params_are_accepted_or_named_in_one_line(entry, text):
-    (entry.folder / "params.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
-    assert_accepted_or_one_line(entry("check"))
-    assert [path.name for path in entry.folder.iterdir()] == ["params.yaml"]
+@few_or_many(80, 500)
+def test_mutated_params_are_accepted_or_named_in_one_line(entry, cases):
+    @settings(max_examples=cases, **RELAXED)
+    @given(text=mutated())
+    def check(text):
+        (entry.folder / "params.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+        assert_accepted_or_one_line(entry("check"))
+        assert [path.name for path in entry.folder.iterdir()] == ["params.yaml"]
+
+    check()
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -198,17 +208,14 @@ def pipeline(tmp_path_factory):
     """A folder with the results of a small pipeline, and the entry that runs there."""
     folder = tmp_path_factory.mktemp("results")
     params = small_params(algorithms=["nstep"], nstep={"total_steps": 3_200})
-    params["profile"] |= {"workers": [1], "repeats": 1, "nstep_steps": 800}
+    params["profile"] |= {"workers": [1], "repeats": 1, "turns": 40}
     write_params(folder, params)
     for name in ("gate", "peers", "reproducibility", "speed"):
         shutil.copytree(ROOT / "reports" / name, folder / "reports" / name)
-    for arguments in (["train"], ["evaluate"], ["machine"], ["profile"], ["report"]):
-        command = [sys.executable, "-m", "a3c_bench", *arguments]
-        # No MLflow: nothing listens there.
-        variables = environment(MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
-        subprocess.run(command, cwd=folder, env=variables, check=True, capture_output=True)
-    entry = Entry(folder, "loaded")
-    assert entry("report")["code"] == 0
+    entry = Entry(folder, "stages")
+    for command in ("train", "evaluate", "machine", "profile", "report"):
+        answer = entry(command)
+        assert answer["code"] == 0, answer
     yield entry
     entry.close()
 
@@ -241,12 +248,13 @@ def bad_models(good):
         yield f"bit flipped in byte {at}", bytes(header)
 
 
-def test_bad_models_are_named_in_one_line(pipeline):
+@few_or_many(30, 120)
+def test_bad_models_are_named_in_one_line(pipeline, cases):
     path = pipeline.folder / "models" / "nstep" / "seed-0.safetensors"
     whole = path.read_bytes()
     before = outputs(pipeline.folder)
     try:
-        for _, (name, content) in zip(range(MODEL_CASES), bad_models(path), strict=False):
+        for _, (name, content) in zip(range(cases), bad_models(path), strict=False):
             path.write_bytes(content)
             answer = pipeline("evaluate")
             assert_one_line({**answer, "case": name}, "seed-0.safetensors")
@@ -280,9 +288,10 @@ INPUTS = (
 )
 
 
-def test_tables_and_json_cut_short_are_named_in_one_line(pipeline):
+@few_or_many(len(INPUTS), 80)
+def test_tables_and_json_cut_short_are_named_in_one_line(pipeline, cases):
     chance = random.Random(0)
-    for case in range(TABLE_CASES):
+    for case in range(cases):
         path = pipeline.folder / "reports" / INPUTS[case % len(INPUTS)]
         whole = path.read_bytes()
         cut = chance.randrange(len(whole) - 1)

@@ -10,8 +10,8 @@ from a3c_bench.params import read_yaml
 
 def test_the_projects_params_are_valid():
     config = load_config(ROOT / "params.yaml")
-    assert config.nstep.actors >= 8
-    assert config.algorithm("episodic") is config.episodic
+    assert config.algorithm("nstep").actors >= 8
+    assert set(config.algorithms) <= config.sections.keys()
 
 
 def test_config_is_frozen():
@@ -20,7 +20,7 @@ def test_config_is_frozen():
 
 
 def test_rollouts_cover_the_step_budget():
-    nstep = parse_config(small_params()).nstep
+    nstep = parse_config(small_params()).algorithm("nstep")
     per_round = nstep.actors * nstep.envs * nstep.rollout_steps
     assert (nstep.rollouts - 1) * per_round < nstep.total_steps <= nstep.rollouts * per_round
 
@@ -29,7 +29,7 @@ def test_rollouts_cover_the_step_budget():
     ("changes", "fragments"),
     [
         ({"workers": 0}, ["workers", "0", "greater than or equal to 1"]),
-        ({"workers": "two"}, ["workers", "'two'", "valid integer"]),
+        ({"workers": "two"}, ["workers", "'two'", "a whole number"]),
         ({"workers": 2.5}, ["workers", "2.5"]),
         ({"workers": True}, ["workers", "True"]),
         ({"schedule": "fast"}, ["schedule", "'fast'", "'ordered' or 'hogwild'"]),
@@ -37,13 +37,18 @@ def test_rollouts_cover_the_step_budget():
         ({"seeds": []}, ["seeds", "at least 1 item"]),
         ({"seeds": [1, 1]}, ["seeds", "each value may be listed once"]),
         ({"seeds": [-1]}, ["seeds.0", "-1"]),
-        ({"algorithms": ["ppo"]}, ["algorithms.0", "'ppo'", "'nstep' or 'episodic'"]),
-        ({"speed": 1}, ["speed", "unknown key", "allowed:", "workers"]),
+        ({"algorithms": ["ppo"]}, ["algorithms", "'ppo'", "there are: nstep, episodic"]),
+        ({"surprise": 1}, ["surprise", "unknown key", "allowed:", "workers"]),
+        ({"worker": 1}, ["worker", "unknown key", "workers is meant?"]),
+        ({"sections": 3}, ["sections", "unknown key"]),
         ({"nstep": {"lambda": 1}}, ["nstep.lambda", "unknown key", "gae_lambda"]),
+        ({"nstep": {"kind": "ppo"}}, ["nstep.kind", "'ppo'", "allowed: episodic, nstep, or package.module:Name"]),
+        ({"nstep": {"kind": "os.path:join"}}, ["nstep.kind", "is no subclass of a3c_bench.algorithms.base:Settings"]),
+        ({"nstep": {"kind": "no.such:Name"}}, ["nstep.kind", "No module named 'no'"]),
         ({"nstep": {"gamma": 1.5}}, ["nstep.gamma", "1.5", "less than or equal to 1"]),
         ({"nstep": {"learning_rate": float("nan")}}, ["nstep.learning_rate", "nan", "finite"]),
         ({"nstep": {"learning_rate": -1e-3}}, ["nstep.learning_rate", "-0.001", "greater than 0"]),
-        ({"nstep": {"final_learning_rate": 1.0}}, ["nstep.final_learning_rate", "must not exceed"]),
+        ({"nstep": {"final_learning_rate": 1.0}}, ["nstep: final_learning_rate must not exceed learning_rate"]),
         ({"nstep": {"total_steps": 10**30}}, ["nstep", "too many"]),
         ({"nstep": {"hidden": []}}, ["nstep.hidden", "at least 1 item"]),
         ({"episodic": {"reward": "mine"}}, ["episodic.reward", "'mine'", "'textbook' or 'env'"]),
@@ -53,13 +58,13 @@ def test_rollouts_cover_the_step_budget():
 )
 def test_bad_values_are_named_in_one_line(changes, fragments):
     with pytest.raises(BadInputError) as caught:
-        parse_config(merged({**small_params(), "speed": 1} if "speed" in changes else small_params(), changes) | {})
+        parse_config(merged({**dict.fromkeys(changes), **small_params()}, changes))
     message = str(caught.value)
     assert "\n" not in message
     assert all(fragment in message for fragment in ["params.yaml", *fragments]), message
 
 
-@pytest.mark.parametrize("key", list(Config.model_fields))
+@pytest.mark.parametrize("key", [name for name, field in Config.model_fields.items() if not field.exclude])
 def test_missing_keys_are_named(key):
     params = small_params()
     del params[key]
@@ -67,9 +72,27 @@ def test_missing_keys_are_named(key):
         parse_config(params)
 
 
+@pytest.mark.parametrize("key", ["kind", "actors", "gamma"])
+def test_missing_keys_of_a_section_are_named(key):
+    params = small_params()
+    del params["nstep"][key]
+    with pytest.raises(BadInputError, match=rf"params.yaml: nstep.{key}: missing"):
+        parse_config(params)
+
+
+def test_a_config_is_what_its_params_say():
+    config = parse_config(small_params())
+    assert parse_config(config.params()) == config
+
+
+def test_a_budget_is_that_of_every_actor():
+    config = parse_config(small_params()).with_budget(7)
+    assert [config.algorithm(name).rollouts for name in config.algorithms] == [7, 7]
+
+
 @pytest.mark.parametrize("content", [None, [], "text", 3])
 def test_content_that_is_no_mapping(content):
-    with pytest.raises(BadInputError, match=r"params.yaml: .*dictionary"):
+    with pytest.raises(BadInputError, match=r"params.yaml: .* is not allowed: keys and their values"):
         parse_config(content)
 
 

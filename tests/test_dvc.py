@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, environment, small_params, write_params
+from imports import PACKAGE, SOURCE, imports, module_file
 from ruamel.yaml import YAML
 
 from a3c_bench.config import Config
 from a3c_bench.results.checkpoints import DECIDING
 
-SOURCE = ROOT / "src"
-PACKAGE = SOURCE / "a3c_bench"
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 STAGES = list(PIPELINE["stages"])
 VIEWS = {
@@ -31,31 +30,6 @@ VIEWS = {
     )
 }
 """How a stage runs and what a person sees of it: no result depends on them, nor on what they import."""
-
-
-def module_file(name):
-    path = SOURCE / Path(*name.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-class RunTime(ast.NodeTransformer):
-    """Leaves out what only the type checker sees."""
-
-    def visit_If(self, node):
-        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
-
-
-def imports(path):
-    """The files of this package that `path` imports, inside functions too."""
-    found = set()
-    for node in ast.walk(RunTime().visit(ast.parse(path.read_text()))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("a3c_bench"):
-            for alias in node.names:
-                inner = module_file(f"{node.module}.{alias.name}")
-                found.add(inner if inner.exists() else module_file(node.module))
-        elif isinstance(node, ast.Import):
-            found |= {module_file(alias.name) for alias in node.names if alias.name.startswith("a3c_bench")}
-    return found
 
 
 def decides(stage):
@@ -133,19 +107,19 @@ def test_dependencies_are_locked_and_code_hashes_nothing_that_changes_by_itself(
     assert "__pycache__" in (ROOT / ".dvcignore").read_text()
 
 
+SECTIONS = {"nstep", "episodic"}
+READ_SECTIONS = {"algorithm", "sections", "with_algorithm", "with_budget"}
+"""By these a config gives an algorithm's section."""
+PARAMS = {name for name, field in Config.model_fields.items() if not field.exclude}
+
+
 def keys_read(stage):
     """Top-level params that a stage's code reads as `config.KEY`."""
     read = set()
     for path in decides(stage) - {PACKAGE / "config.py"}:
         for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Attribute)
-                and node.attr in Config.model_fields
-                and not Config.model_fields[node.attr].exclude
-            ):
-                owner = ast.unparse(node.value)
-                if owner.endswith("config") or owner == "work":
-                    read.add(node.attr)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("config"):
+                read |= SECTIONS if node.attr in READ_SECTIONS else {node.attr} & PARAMS
     return read
 
 
@@ -157,7 +131,7 @@ HOW_TO_SURVIVE = {"checkpoint", "max_restarts"}
 def test_a_stage_names_every_param_it_reads(stage):
     named = set(PIPELINE["stages"][stage]["params"]) | HOW_TO_SURVIVE
     if "${item.algorithm}" in named:
-        named |= {"nstep", "episodic"}
+        named |= SECTIONS
     assert keys_read(stage) <= named, keys_read(stage) - named
 
 

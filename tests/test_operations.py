@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from conftest import ROOT, environment, small_params, write_params
 from operations import HIDDEN, hashes, sha256, trained
 
 from a3c_bench.numerics import SINGLE_THREADED, cpu_flags
@@ -53,11 +53,23 @@ def test_natively_only_the_products_depend_on_the_cpu():
         assert differing, "the pinning has nothing to do here: is it still in force in this comparison?"
 
 
-def test_training_never_loads_torch():
+def test_training_never_loads_torch(tmp_path):
     """Its math library is another one, with more that depends on the CPU and on the threads."""
+    write_params(tmp_path, small_params(nstep={"total_steps": 1_600}, episodic={"episodes": 10}))
     code = (
         "import sys; from a3c_bench import numerics; numerics.pin('portable')\n"
-        "import a3c_bench.training.worker, a3c_bench.training.pool, a3c_bench.evaluation\n"
-        "sys.exit('torch' in sys.modules)"
+        "from pathlib import Path; from a3c_bench.config import load_config; from a3c_bench.training import pool\n"
+        "from disturbances import Modules\n"
+        "for name in ('nstep', 'episodic'):\n"
+        "    Path(name).mkdir()\n"
+        "    pool.train(load_config(), name, 0, disturbance=Modules(Path(name).resolve()))\n"
+        "import a3c_bench.evaluation\n"
+        "Path('main.txt').write_text('\\n'.join(sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
+    variables = environment(PYTHONPATH=f"{ROOT / 'src'}:{ROOT / 'tests'}")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=variables, check=True)
+    places = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.txt"))
+    assert places == ["episodic/0.txt", "episodic/1.txt", "main.txt", "nstep/0.txt", "nstep/1.txt"]
+    for place in places:
+        modules = set((tmp_path / place).read_text().split())
+        assert "numpy" in modules and not {"torch", "mlflow"} & modules, place

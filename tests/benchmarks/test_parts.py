@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
 from a3c_bench.config import load_config
 from a3c_bench.environments.make import describe
-from a3c_bench.evaluation import evaluate, policy
+from a3c_bench.evaluation import evaluate
 from a3c_bench.learning.optimizer import Adam
 from a3c_bench.training import pool
 from a3c_bench.training.exchange.memory import Bell, SharedTables
-from a3c_bench.training.turns import make_schedule
+from a3c_bench.training.turns import SCHEDULES
 from a3c_bench.training.worker import Job
 
 CONFIG = load_config(ROOT / "params.yaml")
@@ -27,19 +26,18 @@ GRADIENTS = {"nstep": 16, "episodic": 40}
 
 def make_actor(algorithm):
     settings = CONFIG.algorithm(algorithm)
-    parameters = initial_parameters(settings, make_layout(settings, ENVIRONMENT), 0)
-    return actor_maker(CONFIG, algorithm, ENVIRONMENT, 0)(0, parameters)
+    return settings.actor_maker(ENVIRONMENT, 0)(0, settings.initial_parameters(ENVIRONMENT, 0))
 
 
 @pytest.mark.benchmark(group="1 acting")
 def test_acting_nstep(timed):
     actor = make_actor("nstep")
     rollout = actor.collect()
-    rows = rollout.rows()
+    rows, network = rollout.rows(), actor._network
 
     def act():
         for row in rows:
-            actor.network.actor.forward(actor.network.features(row.observations, row.activations), out=row.logits)
+            network.policy(row.observations, row.trace, row.outputs)
 
     timed(act, rounds=ROUNDS, calls=25, env_steps=rollout.actions.size)
 
@@ -48,20 +46,20 @@ def test_acting_nstep(timed):
 def test_acting_episodic(timed):
     actor = make_actor("episodic")
     observation = actor.collect().observations[0]
-    timed(actor.network.logits_of_one, observation, rounds=ROUNDS, calls=400, env_steps=1)
+    timed(actor._network.policy_of_one, observation, rounds=ROUNDS, calls=400, env_steps=1)
 
 
 @pytest.mark.benchmark(group="2 environment step")
 def test_environment_step_nstep(timed):
-    environment = make_actor("nstep").collector.environment
-    actions = np.zeros(CONFIG.nstep.envs, np.int64)
+    environment = make_actor("nstep").environment
+    actions = np.zeros(environment.num_envs, np.int64)
     actions[::2] = 1
     timed(environment.step, actions, rounds=ROUNDS, calls=50, env_steps=len(actions))
 
 
 @pytest.mark.benchmark(group="2 environment step")
 def test_environment_step_episodic(timed):
-    environment = make_actor("episodic").collector.environment
+    environment = make_actor("episodic").environment
     # Alternating forces keep a pole up for so long, whatever state it starts from.
     actions = [0, 1, 0, 1, 0, 1]
 
@@ -78,13 +76,13 @@ def test_environment_step_episodic(timed):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_rollout(algorithm, timed):
     actor = make_actor(algorithm)
-    start = copy.deepcopy(actor.collector.state())
+    start = copy.deepcopy(actor.state())
 
     def collect():
         return [actor.collect().env_steps for _ in range(ROLLOUTS[algorithm])]
 
     def again():
-        actor.collector.restore(copy.deepcopy(start))
+        actor.restore(copy.deepcopy(start))
 
     again()
     env_steps = sum(collect())
@@ -95,16 +93,13 @@ def test_rollout(algorithm, timed):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_gradient(algorithm, timed):
     actor = make_actor(algorithm)
-    rollout, gradient = (
-        actor.collect(),
-        np.empty(make_layout(CONFIG.algorithm(algorithm), ENVIRONMENT).size, np.float32),
-    )
+    rollout, gradient = actor.collect(), np.empty(CONFIG.algorithm(algorithm).layout(ENVIRONMENT).size, np.float32)
     timed(actor.learn, rollout, gradient, rounds=ROUNDS, calls=GRADIENTS[algorithm], env_steps=rollout.env_steps)
 
 
 @pytest.mark.benchmark(group="5 update")
 def test_update(timed):
-    size = make_layout(CONFIG.nstep, ENVIRONMENT).size
+    size = CONFIG.algorithm("nstep").layout(ENVIRONMENT).size
     model, gradient, first, second = (np.zeros(size, np.float32) for _ in range(4))
     timed(Adam(first, second, np.zeros(1, np.int64)).apply, model, gradient, 1e-3, rounds=ROUNDS, calls=250)
 
@@ -114,10 +109,10 @@ def test_update(timed):
 def test_turn(schedule, timed):
     """One worker submits the gradients of all actors, rollout after rollout."""
     config = CONFIG.model_copy(update={"workers": 1, "schedule": schedule})
-    job = Job(config, "nstep", 0, ENVIRONMENT, False)
+    job = Job(config, "nstep", 0, ENVIRONMENT)
     tables, bell = SharedTables(pool.shape(job)), Bell()
     tables.host[:] = 0
-    submit = make_schedule(schedule, tables, job.learning_rate, [bell], 0).submit
+    submit = SCHEDULES[schedule](tables, job.settings.learning_rate_of, [bell], 0).submit
     actor = make_actor("nstep")
     statistics = actor.learn(actor.collect(), tables.gradients[0])
     tables.gradients[:] = tables.gradients[0]
@@ -139,10 +134,9 @@ def test_turn(schedule, timed):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_evaluation(algorithm, timed):
     settings = CONFIG.algorithm(algorithm)
-    parameters = initial_parameters(settings, make_layout(settings, ENVIRONMENT), 0)
-    logits = policy(settings, ENVIRONMENT, parameters)
+    policy = settings.policy(ENVIRONMENT, settings.initial_parameters(ENVIRONMENT, 0))
 
     def play():
-        return evaluate(logits, ENVIRONMENT, CONFIG.evaluate.episodes, 0, sampled=True).lengths.sum()
+        return evaluate(policy, ENVIRONMENT, CONFIG.evaluate.episodes, 0, sampled=True).lengths.sum()
 
     timed(play, rounds=ROUNDS // 2, env_steps=int(play()))

@@ -13,15 +13,7 @@ ENVIRONMENT = describe(CONFIG.env)
 
 def train(algorithm, rollouts, **changes):
     """A training of so many rollouts of each actor."""
-    nstep = CONFIG.nstep
-    rows = rollouts * nstep.actors * nstep.envs * nstep.rollout_steps
-    config = CONFIG.model_copy(
-        update={
-            "nstep": nstep.model_copy(update={"total_steps": rows}),
-            "episodic": CONFIG.episodic.model_copy(update={"episodes": rollouts}),
-            **changes,
-        }
-    )
+    config = CONFIG.with_budget(rollouts).model_copy(update=changes)
     return pool.train(config, algorithm, 0, environment=ENVIRONMENT).env_steps
 
 

@@ -113,6 +113,7 @@ def test_a_slower_commit_fails_and_the_reports_tell(repository):
     repository.assert_clean()
 
 
+@pytest.mark.slow
 def test_of_two_revisions_only_one_runs_at_a_time(repository):
     repository.suite()
     repository.check("--base", "HEAD", "--budget", "5")
@@ -121,6 +122,7 @@ def test_of_two_revisions_only_one_runs_at_a_time(repository):
     assert all(first.end <= second.start for first, second in itertools.pairwise(timed))
 
 
+@pytest.mark.slow
 def test_what_uses_one_core_is_timed_on_the_same_core_in_both(repository):
     repository.suite()
     repository.check("--base", "HEAD", "--budget", "5")
@@ -133,6 +135,7 @@ def test_what_uses_one_core_is_timed_on_the_same_core_in_both(repository):
     assert all(len(first) == 1 and first == second for first, second in zip(pairs[::2], pairs[1::2], strict=True))
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_is_gone_fails(repository):
     repository.suite()
     repository.suite(names=("one", "three"))
@@ -200,6 +203,7 @@ def test_results_made_anew_do_not_stand_in_the_way(repository):
     assert "nothing changed since" in output
 
 
+@pytest.mark.slow
 def test_a_failing_benchmark_is_named_in_one_line(repository):
     repository.suite(calls="'many'")
     code, output = repository.check("--base", "HEAD")

@@ -330,7 +330,7 @@ def test_verify_names_the_tensor_whose_bit_was_flipped_after_training(repository
 
 
 def test_verify_names_the_turn_and_tensor_after_a_bit_was_flipped_before_training(repository):
-    path, before = "src/a3c_bench/parallel/pool.py", "        self.tables.snapshots[:] = self.tables.model\n"
+    path, before = "src/a3c_bench/training/pool.py", "        self.tables.snapshots[:] = self.tables.model\n"
     flip = "        self.tables.model.view(np.uint32)[0] ^= 1\n"
     planted(repository, path, before, flip + before, "flip a bit of version 0")
     try:

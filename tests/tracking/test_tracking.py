@@ -75,6 +75,7 @@ def test_a_store_that_cannot_be_had_is_left_out(a3c_bench, uri):
     assert_left_out_once(a3c_bench("train", MLFLOW_TRACKING_URI=uri))
 
 
+@pytest.mark.slow
 def test_a_locked_database_is_left_out(a3c_bench, workspace):
     write_params(workspace, small_params(nstep={"total_steps": 800}))
     assert a3c_bench("train").returncode == 0

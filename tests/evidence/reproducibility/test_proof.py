@@ -23,26 +23,28 @@ def result(sha256="a", rate=100.0, order=(0, 1, 2, 3), greedy=500.0):
     return Result(sha256, 1000, rate, list(order), 400.0, greedy, 450.0, [500, 1000], [20.0, 30.0])
 
 
+def rows_of(algorithm):
+    return list(conditions(small_config().algorithm(algorithm)))
+
+
 def condition(algorithm, name):
-    return next(condition for condition in conditions(algorithm) if condition.name == name)
+    return next(condition for condition in rows_of(algorithm) if condition.name == name)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_rows_are_distinct_and_each_has_its_reference(algorithm):
-    names = [condition.name for condition in conditions(algorithm)]
+    rows = rows_of(algorithm)
+    names = [condition.name for condition in rows]
     assert len(set(names)) == len(names) >= 20
-    assert {condition.reference for condition in conditions(algorithm)} <= set(names)
-    assert sum(condition.cpu_model in CPU_MODELS for condition in conditions(algorithm)) == 3
-    assert {condition.name for condition in conditions(algorithm) if not condition.promised} == {
-        "hogwild",
-        "numerics: native",
-    }
+    assert {condition.reference for condition in rows} <= set(names)
+    assert sum(condition.cpu_model in CPU_MODELS for condition in rows) == 3
+    assert {condition.name for condition in rows if not condition.promised} == {"hogwild", "numerics: native"}
 
 
 def test_emulated_rows_train_for_at_least_80_rounds(tmp_path):
     launcher = Launcher(tmp_path)
     for algorithm in ALGORITHMS:
-        for row in conditions(algorithm):
+        for row in rows_of(algorithm):
             if row.cpu_model:
                 trial = proof.make_trial(small_config(), proof.Row(algorithm, row), launcher)
                 assert trial.executable.endswith(row.cpu_model)

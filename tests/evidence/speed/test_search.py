@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 from conftest import small_config
@@ -15,13 +16,13 @@ CARTPOLE = describe("CartPole-v1")
 
 def test_steps_to_solve_end_with_the_turn_that_solves():
     config = small_config(nstep={"total_steps": 60_000, "learning_rate": 0.003})
-    easy = CARTPOLE.__class__("CartPole-v1", 4, 2, reward_threshold=30.0)
+    easy = replace(CARTPOLE, reward_threshold=30.0)
     outcome = pool.train(config, "nstep", 0)
     exact = steps_to_threshold(outcome.episode_env_steps, outcome.episodes["return"], 30.0)
-    rounded = search.steps_to_solve(Job(config, "nstep", 0, easy, timed=False))
+    rounded = search.steps_to_solve(Job(config, "nstep", 0, easy))
     assert exact is not None and exact <= rounded < exact + 2 * 20
-    never = CARTPOLE.__class__("CartPole-v1", 4, 2, reward_threshold=501.0)
-    assert search.steps_to_solve(Job(config, "nstep", 0, never, timed=False)) == np.inf
+    never = replace(CARTPOLE, reward_threshold=501.0)
+    assert search.steps_to_solve(Job(config, "nstep", 0, never)) == np.inf
 
 
 def test_a_seed_that_is_lost_costs_more_than_a_slow_one():

@@ -6,9 +6,8 @@ import pytest
 from conftest import small_config
 from gymnasium.spaces import Box, Discrete
 
-from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
-from a3c_bench.environments.make import EnvironmentInfo, describe
-from a3c_bench.errors import BadInputError
+from a3c_bench.environments.make import describe
+from a3c_bench.learning import episodes as logs
 from a3c_bench.learning import rollout as rollouts
 
 
@@ -40,11 +39,8 @@ def registered():
 
 
 def actor_on(name, algorithm="nstep", **changes):
-    config = small_config(env=name, **changes)
-    environment = describe(name)
-    settings = config.algorithm(algorithm)
-    layout = make_layout(settings, environment)
-    return actor_maker(config, algorithm, environment, 0)(0, initial_parameters(settings, layout, 0))
+    settings, environment = small_config(env=name, **changes).algorithm(algorithm), describe(name)
+    return settings.actor_maker(environment, 0)(0, settings.initial_parameters(environment, 0))
 
 
 @pytest.mark.parametrize(("name", "end"), [("Fatal-v0", "terminated"), ("Limited-v0", "truncated")])
@@ -77,7 +73,7 @@ def test_episodes_run_over_rollout_borders():
 
 @pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
 def test_episodes_told_of_many_rollouts_at_a_time_are_the_same(algorithm, monkeypatch):
-    monkeypatch.setattr(rollouts, "KEPT_ROWS", 7 * 4 * 5)
+    monkeypatch.setattr(logs, "KEPT_ROWS", 7 * 4 * 5)
     monkeypatch.setattr(rollouts, "KEPT_EPISODES", 7)
     one, many = actor_on("CartPole-v1", algorithm), actor_on("CartPole-v1", algorithm)
     told: list[list[tuple]] = []
@@ -116,7 +112,7 @@ def test_counts_agree_with_the_environments_own():
         episodes = actor.finished_episodes(everything=True)
         lengths += int(episodes["length"].sum())
         assert (episodes["length"] == episodes["return"]).all()
-    assert steps == lengths + int(actor.collector._episodes._lengths.sum())
+    assert steps == lengths + int(actor._collector._episodes._lengths.sum())
 
 
 @pytest.mark.parametrize(("name", "terminated"), [("Fatal-v0", True), ("Limited-v0", False)])
@@ -129,30 +125,3 @@ def test_an_episodic_rollout_is_one_episode(name, terminated):
         assert rollout.rewards.tolist() == [1, 2, 3]
         assert rollout.terminated is terminated
         assert actor.finished_episodes(everything=True).tolist() == [(number, 3, 3, 6.0)]
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "actions", "threshold"), [("CartPole-v1", 4, 2, 475.0), ("Acrobot-v1", 6, 3, -100.0)]
-)
-def test_environments_that_are_supported(name, size, actions, threshold):
-    assert describe(name) == EnvironmentInfo(name, size, actions, threshold)
-    assert actor_on(name).collect().env_steps == 20
-
-
-@pytest.mark.parametrize(
-    ("name", "fragment"),
-    [
-        ("NoSuchEnv-v9", "cannot be made"),
-        ("no such env", "cannot be made"),
-        ("CartPole-v99", "cannot be made"),
-        ("Pendulum-v1", "action space Box.*allowed: Discrete"),
-        ("FrozenLake-v1", "observation space Discrete.*allowed: a flat Box"),
-        ("Blackjack-v1", "observation space Tuple.*allowed: a flat Box"),
-        ("CarRacing-v3", "env: "),
-    ],
-)
-def test_environments_that_are_not(name, fragment):
-    with pytest.raises(BadInputError, match=fragment) as caught:
-        describe(name)
-    assert name in str(caught.value)
-    assert "\n" not in str(caught.value)

@@ -19,7 +19,7 @@ def test_the_pool_computes_what_the_definition_says(algorithm, statistics):
     outcome = pool.train(config, algorithm, 0)
     alone = [
         (turn.env_steps, turn.episodes["return"].tolist(), turn.model.copy())
-        for turn in turns(Job(config, algorithm, 0, CARTPOLE, timed=False))
+        for turn in turns(Job(config, algorithm, 0, CARTPOLE))
     ]
     assert [steps for steps, _, _ in alone] == outcome.turns["env_steps"].tolist()
     assert [value for _, returns, _ in alone for value in returns] == outcome.episodes["return"].tolist()

@@ -7,16 +7,18 @@ from conftest import small_config
 from torch.nn import functional
 
 from a3c_bench import textbook
-from a3c_bench.algorithms import actor as actors
-from a3c_bench.algorithms.loss import nstep_loss
+from a3c_bench.algorithms import nstep
 from a3c_bench.environments.make import describe
-from a3c_bench.learning.rollout import EpisodicRollout
+from a3c_bench.learning.rollout import Episode
 
 CARTPOLE = describe("CartPole-v1")
 
 
-def make_actor(config, algorithm, seed, parameters):
-    return actors.actor_maker(config, algorithm, CARTPOLE, seed)(0, parameters)
+def fresh(algorithm, seed=0, **changes):
+    """An algorithm's settings, new parameters, and actor 0 on them."""
+    settings = small_config(**{algorithm: changes}).algorithm(algorithm)
+    flat = settings.initial_parameters(CARTPOLE, seed)
+    return settings, flat, settings.actor_maker(CARTPOLE, seed)(0, flat)
 
 
 def as_torch(layout, flat):
@@ -33,10 +35,10 @@ def assert_close(ours, reference):
     np.testing.assert_allclose(ours / scale, reference / scale, rtol=1e-4, atol=2e-6)
 
 
-def nstep_reference(tensors, rollout, advantages, returns, counted, config):
+def nstep_reference(tensors, rollout, advantages, returns, counted, settings):
     observations = torch.tensor(rollout.observations[:-1].reshape(-1, rollout.observations.shape[-1]))
     features = observations
-    for index in range(len(config.nstep.hidden)):
+    for index in range(len(settings.hidden)):
         weight, bias = tensors[f"hidden.{index}.weight"], tensors[f"hidden.{index}.bias"]
         features = torch.tanh(functional.linear(features, weight, bias))
     logits = functional.linear(features, tensors["actor.weight"], tensors["actor.bias"])
@@ -46,8 +48,8 @@ def nstep_reference(tensors, rollout, advantages, returns, counted, config):
     entropy = -(log_probabilities * log_probabilities.exp()).sum(1)
     loss = (
         -taken * torch.tensor(advantages)
-        + config.nstep.value_weight * (values - torch.tensor(returns)) ** 2
-        - config.nstep.entropy_weight * entropy
+        + settings.value_weight * (values - torch.tensor(returns)) ** 2
+        - settings.entropy_weight * entropy
     )
     return (loss * torch.tensor(counted, dtype=torch.float32)).sum() / counted.sum()
 
@@ -55,42 +57,38 @@ def nstep_reference(tensors, rollout, advantages, returns, counted, config):
 @pytest.mark.parametrize("hidden", [[64, 64], [25, 50, 25], [128]])
 @pytest.mark.parametrize("entropy_weight", [0.0, 0.1])
 def test_nstep_gradient_is_that_of_automatic_differentiation(hidden, entropy_weight, monkeypatch):
-    config = small_config(
-        nstep={"hidden": hidden, "entropy_weight": entropy_weight, "max_gradient_norm": 1e9, "rollout_steps": 40}
+    settings, flat, actor = fresh(
+        "nstep", 3, hidden=hidden, entropy_weight=entropy_weight, max_gradient_norm=1e9, rollout_steps=40
     )
-    layout = actors.make_layout(config.nstep, CARTPOLE)
-    flat = actors.initial_parameters(config.nstep, layout, 3)
-    actor = make_actor(config, "nstep", 3, flat)
     rollout = actor.collect()
     assert not rollout.counted.all(), "the rollout should contain resets"
     seen = {}
 
-    def spy(logits, values, actions, advantages, returns, counted, *weights):
-        seen.update(advantages=advantages, returns=returns, counted=counted)
-        return nstep_loss(logits, values, actions, advantages, returns, counted, *weights)
+    real_loss = nstep.nstep_loss
 
-    monkeypatch.setattr(actors, "nstep_loss", spy)
-    gradient = np.empty(layout.size, np.float32)
+    def spy(taken, values, advantages, returns, counted, *weights):
+        seen.update(advantages=advantages, returns=returns, counted=counted)
+        return real_loss(taken, values, advantages, returns, counted, *weights)
+
+    monkeypatch.setattr(nstep, "nstep_loss", spy)
+    gradient = np.empty_like(flat)
     statistics = actor.learn(rollout, gradient)
 
-    tensors = as_torch(layout, flat)
-    nstep_reference(tensors, rollout, config=config, **seen).backward()
+    tensors = as_torch(settings.layout(CARTPOLE), flat)
+    nstep_reference(tensors, rollout, settings=settings, **seen).backward()
     assert_close(gradient, flat_gradient(tensors))
     assert statistics.gradient_norm == pytest.approx(np.linalg.norm(flat_gradient(tensors)), rel=1e-4)
 
 
-def test_a_rollout_learned_in_blocks_has_the_same_gradient(monkeypatch):
-    config = small_config()
-    layout = actors.make_layout(config.nstep, CARTPOLE)
-    flat = actors.initial_parameters(config.nstep, layout, 0)
-    actor = make_actor(config, "nstep", 0, flat)
-    rollout = actor.collect()
-    whole, blocks = np.empty(layout.size, np.float32), np.empty(layout.size, np.float32)
-    actor.learn(rollout, whole)
-    monkeypatch.setattr(actors, "BLOCK_ROWS", 7)
-    assert len(actors.row_blocks(layout, rollout.actions.size)) == 3
-    make_actor(config, "nstep", 0, flat).learn(rollout, blocks)
-    assert_close(blocks, whole)
+def test_a_rollout_learned_in_parts_has_the_same_gradient(monkeypatch):
+    _, flat, actor = fresh("nstep")
+    whole, parts = np.empty_like(flat), np.empty_like(flat)
+    actor.learn(actor.collect(), whole)
+    monkeypatch.setattr(nstep, "PART_ROWS", 7)
+    _, _, other = fresh("nstep")
+    assert len(other._workspace.parts) == 3
+    other.learn(other.collect(), parts)
+    assert_close(parts, whole)
 
 
 def oracle_model(layout, flat):
@@ -115,11 +113,10 @@ def oracle_gradient(model, rollout):
 @pytest.mark.parametrize("length", [1, 20, 500])
 @pytest.mark.parametrize("terminated", [True, False])
 def test_episodic_gives_the_oracles_gradient(length, terminated):
-    config = small_config()
-    layout = actors.make_layout(config.episodic, CARTPOLE)
-    flat = actors.initial_parameters(config.episodic, layout, 5)
+    settings, flat, actor = fresh("episodic", 5)
+    layout = settings.layout(CARTPOLE)
     generator = np.random.default_rng(length)
-    rollout = EpisodicRollout(
+    rollout = Episode(
         observations=generator.normal(scale=0.5, size=(length, 4)).astype(np.float32),
         actions=generator.integers(2, size=length),
         rewards=np.ones(length, np.float32),
@@ -127,37 +124,30 @@ def test_episodic_gives_the_oracles_gradient(length, terminated):
     )
     model = oracle_model(layout, flat)
     assert list(dict(model.named_parameters())) == list(layout.shapes)
-    gradient = np.empty(layout.size, np.float32)
-    make_actor(config, "episodic", 5, flat).learn(rollout, gradient)
+    gradient = np.empty_like(flat)
+    actor.learn(rollout, gradient)
     assert_close(gradient, oracle_gradient(model, rollout))
 
 
 def test_termination_and_truncation_differ_in_episodic():
-    config = small_config()
-    layout = actors.make_layout(config.episodic, CARTPOLE)
-    actor = make_actor(config, "episodic", 0, actors.initial_parameters(config.episodic, layout, 0))
+    _, _, actor = fresh("episodic")
     rollout = actor.collect()
-    cut = EpisodicRollout(rollout.observations, rollout.actions, rollout.rewards, terminated=False)
-    assert actor._rewards(rollout)[-1] == -10
-    assert actor._rewards(cut)[-1] == 1
+    cut = Episode(rollout.observations, rollout.actions, rollout.rewards, terminated=False)
+    assert actor.rewards(rollout)[-1] == -10
+    assert actor.rewards(cut)[-1] == 1
 
 
 def test_episodic_can_learn_from_the_environments_own_rewards():
-    config = small_config(episodic={"reward": "env"})
-    layout = actors.make_layout(config.episodic, CARTPOLE)
-    actor = make_actor(config, "episodic", 0, actors.initial_parameters(config.episodic, layout, 0))
+    _, _, actor = fresh("episodic", reward="env")
     rollout = actor.collect()
-    assert actor._rewards(rollout).tolist() == [1.0] * rollout.env_steps
+    assert actor.rewards(rollout).tolist() == [1.0] * rollout.env_steps
 
 
 def test_a_whole_episode_acts_as_the_oracle_would():
     """The policy that acts is the policy that learns: the oracle finds the same log-probabilities on the way."""
-    config = small_config()
-    layout = actors.make_layout(config.episodic, CARTPOLE)
-    flat = actors.initial_parameters(config.episodic, layout, 0)
-    actor = make_actor(config, "episodic", 0, flat)
+    settings, flat, actor = fresh("episodic")
     observations = actor.collect().observations
-    theirs = oracle_model(layout, flat)(torch.from_numpy(observations))[0].detach().numpy()
-    ours = np.stack([actor.network.logits_of_one(observation) for observation in observations])
+    theirs = oracle_model(settings.layout(CARTPOLE), flat)(torch.from_numpy(observations))[0].detach().numpy()
+    ours = np.stack([actor._network.policy_of_one(observation) for observation in observations])
     ours -= np.log(np.exp(ours).sum(1, keepdims=True))
     np.testing.assert_allclose(ours, theirs, atol=1e-6)

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from a3c_bench.algorithms.actor import actor_maker, initial_parameters, make_layout
 from a3c_bench.environments.make import describe
 from a3c_bench.evidence.reproducibility import trial
 from a3c_bench.learning.optimizer import Adam
 from a3c_bench.training import pool
 from a3c_bench.training.exchange.memory import TURN
-from a3c_bench.training.worker import Job
 
 ALGORITHMS = ("nstep", "episodic")
+
+
+BUDGETS = {"nstep": {"total_steps": 20 * 12 * 20}, "episodic": {"episodes": 20}}
+"""Twenty rollouts of twelve actors."""
 
 
 def fingerprint(outcome):
@@ -31,6 +33,14 @@ def reference(request):
 def test_any_number_of_workers_computes_the_same_bits(reference, workers):
     algorithm, expected, _ = reference
     assert fingerprint(pool.train(small_config(workers=workers), algorithm, 0)) == expected
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_more_than_nine_workers_compute_the_same_bits(algorithm):
+    small = {name: {"actors": 12, **changes} for name, changes in BUDGETS.items()}
+    one, twelve = (pool.train(small_config(workers=count, **small), algorithm, 0) for count in (1, 12))
+    assert twelve.exit_codes == [0] * 12
+    assert fingerprint(twelve) == fingerprint(one)
 
 
 @pytest.mark.parametrize("threads", [2, 3])
@@ -66,22 +76,20 @@ def by_definition(config, algorithm, seed):
     Actor i computes its rollout k on version 0 for k = 0, else on version (k − 1) · A + i + 1.
     """
     settings, environment = config.algorithm(algorithm), describe(config.env)
-    layout = make_layout(settings, environment)
-    versions = [initial_parameters(settings, layout, seed)]
+    versions = [settings.initial_parameters(environment, seed)]
     snapshots = np.tile(versions[0], (settings.actors, 1))
     # Each has buffers of its own.
-    makers = [actor_maker(config, algorithm, environment, seed) for _ in snapshots]
+    makers = [settings.actor_maker(environment, seed) for _ in snapshots]
     actors = [make(index, snapshots[index]) for index, make in enumerate(makers)]
     sets = settings.actors if settings.adam_statistics == "own" else 1
-    adams = [Adam.fresh(layout.size) for _ in range(sets)]
-    learning_rate = Job(config, algorithm, seed, environment, False).learning_rate
-    gradient = np.empty(layout.size, np.float32)
+    adams = [Adam.fresh(versions[0].size) for _ in range(sets)]
+    gradient = np.empty_like(versions[0])
     for rollout in range(settings.rollouts):
         for index, actor in enumerate(actors):
             snapshots[index] = versions[0 if rollout == 0 else (rollout - 1) * settings.actors + index + 1]
             actor.learn(actor.collect(), gradient)
             model = versions[-1].copy()
-            adams[index % sets].apply(model, gradient, learning_rate(rollout))
+            adams[index % sets].apply(model, gradient, settings.learning_rate_of(rollout))
             versions.append(model)
     return versions
 
@@ -121,6 +129,14 @@ def test_hogwild_does_the_same_work_in_any_order(algorithm):
     assert len(pairs) == settings.actors * settings.rollouts
     assert np.isfinite(outcome.parameters).all()
     assert outcome.exit_codes == [0, 0, 0]
+
+
+def test_hogwild_learns():
+    config = small_config(schedule="hogwild", workers=2, nstep={"envs": 16, "total_steps": 200_000})
+    returns = pool.train(config, "nstep", 0).episodes["return"]
+    assert returns[:100].mean() < 30
+    # It comes to 300 and more.
+    assert returns[-100:].mean() > 100
 
 
 def test_hogwild_with_one_worker_takes_the_turns_of_ordered(reference):

@@ -27,8 +27,8 @@ def two_cores(monkeypatch, tmp_path):
     ("changes", "words"),
     [
         ({"workers": 9, "algorithms": ["nstep"]}, "workers: 1 of 9 have nothing to do in nstep, which has 8 actors"),
-        ({"threads": 2, "workers": 1, "algorithms": ["nstep"]}, "threads: nstep gains nothing from 2: all 20 rows"),
-        ({"threads": 2, "workers": 1, "algorithms": ["episodic"]}, "threads: episodic gains nothing from 2: all 500"),
+        ({"threads": 2, "workers": 1, "algorithms": ["nstep"]}, "threads: nstep gains nothing from 2: a rollout"),
+        ({"threads": 2, "workers": 1, "algorithms": ["episodic"]}, "threads: episodic gains nothing from 2: a rollout"),
         ({"threads": 2, "nstep": {"envs": 1000}, "algorithms": ["nstep"]}, "workers × threads: 2 × 2 are more than"),
         ({"seeds": [3]}, "seeds: a single one gives no interval"),
         ({"evaluate": {"episodes": 1}}, "evaluate.episodes: a single one says little"),
@@ -62,7 +62,7 @@ def test_check_says_it_after_its_first_line(a3c_bench, workspace):
 
 def measured_before(folder, config, **changes):
     """What a pipeline of this machine left behind: 10 env steps by turn, 1000 env steps per second."""
-    params = {**config.model_dump(mode="json"), **changes}
+    params = {**config.params(), **changes}
     stages = {name: {"params": {"params.yaml": params}} for name in ("profile", "train@nstep-0")}
     with (folder / "dvc.lock").open("w") as file:
         YAML(typ="safe").dump({"stages": stages}, file)
@@ -92,9 +92,9 @@ def test_what_this_machine_measured_is_believed(config, tmp_path):
     known = pace(config)
     assert known.training(config) == Span(6.4, 6.4), "640 turns of 10 env steps, 1000 of them per second"
     assert not known.was_timed
-    # A training for each seed; two points of 104 turns, timed twice and instrumented once.
+    # A training for each seed; two points of 56 turns, timed twice and instrumented once.
     assert estimate(config).startswith(
-        "time: about 22 s from nothing, an estimate (by reports/profile): train nstep 2 × 6 s, profile 9 s;"
+        "time: about 18 s from nothing, an estimate (by reports/profile): train nstep 2 × 6 s, profile 5 s;"
     )
 
 

@@ -8,17 +8,18 @@ from a3c_bench.errors import BadInputError
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "actions", "threshold", "has_vector"),
+    ("name", "size", "actions", "threshold", "limit", "has_vector"),
     [
-        ("CartPole-v1", 4, 2, 475.0, True),
-        ("Acrobot-v1", 6, 3, -100.0, False),
-        ("MountainCar-v0", 2, 3, -110.0, False),
-        ("LunarLander-v3", 8, 4, 200.0, False),
+        ("CartPole-v1", 4, 2, 475.0, 500, True),
+        ("Acrobot-v1", 6, 3, -100.0, 500, False),
+        ("MountainCar-v0", 2, 3, -110.0, 200, False),
+        ("LunarLander-v3", 8, 4, 200.0, 1000, False),
     ],
 )
-def test_environments_that_are_supported(name, size, actions, threshold, has_vector):
+def test_environments_that_are_supported(name, size, actions, threshold, limit, has_vector):
     environment = describe(name)
-    assert environment == EnvironmentInfo(name, ObservationSpec(size), ActionSpec(actions), threshold, has_vector)
+    sizes = ObservationSpec(size), ActionSpec(actions)
+    assert environment == EnvironmentInfo(name, *sizes, threshold, limit, has_vector)
     assert environment.make_vector(3).reset(seed=0)[0].shape == (3, size)
 
 

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 from a3c_bench.environments.make import describe
-from a3c_bench.environments.packing import keeps_state
+from a3c_bench.environments.trial import keeps_state
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from a3c_bench.environments.packing import keeps_state
 @pytest.mark.parametrize("timed", [False, True])
 def test_how_an_environment_can_be_packed_is_found(name, packing, timed):
     environment = replace(describe(name), timed=timed).with_packing()
-    assert environment.packing == packing
+    assert (environment.packing, environment.vector_packing) == (packing, packing)
     assert environment.timed is timed
 
 

@@ -22,13 +22,13 @@ def test_the_patch_fits_the_source_and_slows_it_down(checkout):
     proof.plant(checkout, 0.2)
     source = (checkout / proof.SLOWED_FILE).read_text()
     names = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
-    assert "_learn" in names
+    assert "_apply" in names
     assert "1.2 * (perf_counter() - start)" in source
 
 
 def test_a_patch_that_does_not_fit_is_told(checkout):
     path = checkout / proof.SLOWED_FILE
-    path.write_text(path.read_text().replace("def learn", "def study"))
+    path.write_text(path.read_text().replace("def apply", "def use"))
     with pytest.raises(BadInputError, match="the function to slow down is not there"):
         proof.plant(checkout, 0.2)
 

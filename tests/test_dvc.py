@@ -26,6 +26,7 @@ VIEWS = {
         "processes.py",
         "progress.py",
         "results/checkpoints.py",
+        "results/private.py",
         "supervision.py",
         "tracking/tracker.py",
     )

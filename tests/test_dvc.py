@@ -25,6 +25,7 @@ VIEWS = {
         "processes.py",
         "progress.py",
         "results/checkpoints.py",
+        "results/private.py",
         "supervision.py",
         "tracking/tracker.py",
     )

@@ -10,6 +10,7 @@ LAYERS = (
         "errors",
         "params",
         "processes",
+        "output",
         "progress",
         "repository",
         "sections",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from a3c_bench import commands, numerics, supervision
-from a3c_bench.errors import BadInputError, TrainingError
+from a3c_bench import commands, numerics, output, supervision
+from a3c_bench.errors import BadInputError, TrainingError, say
 from a3c_bench.params import PARAMS_FILE, read_yaml
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LogFormat = Literal["text", "json"]
 TRACEBACK = "A3C_BENCH_TRACEBACK"
 """Shows where in a worker something went wrong."""
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""A mistake on the command line. Typer brings a Click of its own, in which this has no public name."""
 
 
 class Commands(TyperGroup):
@@ -108,9 +110,20 @@ def main() -> None:
     # The switches of the tools' own reporting home: the pipeline needs no network.
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    output.keep_going()
     supervision.watch()
     try:
-        app()
+        code = app(prog_name="a3c-bench", standalone_mode=False)
+    except UsageError as error:
+        # Without any argument the help was the answer, and there is nothing left to say.
+        code = error.exit_code
+        if error.format_message():
+            fail(usage(error), code)
+    except (ImportError, RuntimeError) as error:
+        refused = numerics.refused_by_numpy(error)
+        if refused is None:
+            raise
+        fail(refused, 2)
     except BadInputError as error:
         fail(with_notes(str(error), error), 2)
     except TrainingError as error:
@@ -120,6 +133,13 @@ def main() -> None:
         fail(with_notes(message, error), 1)
     except supervision.StoppedError as stopped:
         fail(with_notes(stopped.reason, stopped), stopped.exit_code)
+    sys.exit(code)
+
+
+def usage(error: Any) -> str:
+    """What is wrong with the command line, and where to read what is right."""
+    command = error.ctx.command_path if error.ctx else "a3c-bench"
+    return f"{error.format_message().removesuffix('.')} (`{command} --help` tells what is allowed)"
 
 
 def with_notes(message: str, error: BaseException) -> str:
@@ -131,7 +151,7 @@ def fail(message: str, exit_code: int) -> NoReturn:
     """Print one line and exit."""
     if "DVC_STAGE" in os.environ:
         message += "; what DVC removed comes back with `git checkout reports` and `dvc checkout`"
-    print(f"a3c-bench: {message}", file=sys.stderr)
+    say(message)
     sys.stdout.flush()
     sys.stderr.flush()
     if "multiprocessing.util" in sys.modules:

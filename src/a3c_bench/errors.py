@@ -1,4 +1,10 @@
-"""The errors that a user is meant to read: one line each, no traceback."""
+"""The errors that a user is meant to read, and how they are told: one line each, no traceback."""
+
+import re
+import sys
+
+LONGEST, LONGEST_WORD = 800, 300
+"""Of what is longer the middle is left out: what a line is about comes first, and what to do last."""
 
 
 class BadInputError(Exception):
@@ -11,3 +17,30 @@ class TrainingError(Exception):
 
 class LostWorkerError(TrainingError):
     """A worker died; what the others did since the last checkpoint is lost with it."""
+
+
+def say(line: str) -> None:
+    """Tell the user."""
+    print(f"a3c-bench: {printable(line)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """One line that does nothing to a terminal, whatever names are in it."""
+    words = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: _cut(word[0], LONGEST_WORD // 2), text)
+    # Cut before too: a name can be larger than anything that is worth escaping.
+    return _cut("".join(map(_shown, _cut(words, LONGEST))), LONGEST)
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest // 2]}…{text[-longest // 2 :]}"
+
+
+def reason(error: Exception) -> str:
+    """What is wrong, in one line."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return str(error)

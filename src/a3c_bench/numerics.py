@@ -24,6 +24,8 @@ PORTABLE: Mapping[str, str] = {
     "MKL_CBWR": "COMPATIBLE",
     "ATEN_CPU_CAPABILITY": "avx2",
 }
+ENABLED = "NPY_ENABLE_CPU_FEATURES"
+"""numpy refuses it beside `NPY_DISABLE_CPU_FEATURES`."""
 NEEDED_CPU_FLAGS = frozenset({"avx2", "fma"})
 
 
@@ -43,6 +45,11 @@ def pin(numerics: Numerics) -> None:
         raise BadInputError(f"numerics: {loaded[0]} was imported before its math library could be pinned")
     if numerics == "portable":
         _require_portable_cpu()
+        if os.environ.get(ENABLED):
+            raise BadInputError(
+                f"numerics: portable needs {ENABLED} unset, but it is set to {os.environ[ENABLED]!r}; "
+                "unset it, or use numerics: native"
+            )
     variables = PORTABLE if numerics == "portable" else SINGLE_THREADED
     for name, value in variables.items():
         if numerics == "portable" and os.environ.get(name, value) != value:
@@ -51,6 +58,15 @@ def pin(numerics: Numerics) -> None:
                 "unset it, or use numerics: native"
             )
         os.environ.setdefault(name, value)
+
+
+def refused_by_numpy(error: Exception) -> str | None:
+    """What is wrong if numpy could not be imported because of a variable; None if the error is of something else."""
+    reason = " ".join(str(error.__cause__ or error).split())
+    for name in (ENABLED, "NPY_DISABLE_CPU_FEATURES"):
+        if name in reason and name in os.environ:
+            return f"{name}: numpy refuses {os.environ[name]!r} ({reason}); unset it"
+    return None
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:

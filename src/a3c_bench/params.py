@@ -1,9 +1,12 @@
 """`params.yaml` as it is written: read before it is validated, since what it says decides what may be imported."""
 
+import errno
+import os
+import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
@@ -13,6 +16,21 @@ from a3c_bench.errors import BadInputError
 PARAMS_FILE = Path("params.yaml")
 
 
+def open_plain(path: Path, flags: int = 0) -> BinaryIO:
+    """A file, to be read; raises `OSError` for what is none: a pipe may wait forever, and a device may never end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_plain(path: Path) -> bytes:
+    """The content of a file; raises `OSError` for what is none."""
+    with open_plain(path) as file:
+        return file.read()
+
+
 def read_yaml(path: Path) -> object:
     """The parsed content of `path`; raises `BadInputError` when it cannot be read or parsed."""
     try:
@@ -20,7 +38,7 @@ def read_yaml(path: Path) -> object:
             # YAML allows the name of an anchor twice.
             warnings.simplefilter("ignore", ReusedAnchorWarning)
             # DVC reads YAML 1.2 with this parser too: `1e-4` is a number for both.
-            return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+            return YAML(typ="safe", pure=True).load(read_plain(path).decode())
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read ({error.strerror}); run from the repository's root") from None
     except RecursionError:

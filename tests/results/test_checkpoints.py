@@ -168,7 +168,7 @@ def test_a_bad_checkpoint_is_refused_and_the_one_before_it_used(
 ):
     if change is give_away and os.geteuid():
         pytest.skip("only root can give a file away")
-    shutil.copytree(interrupted / ".a3c-bench", tmp_path / ".a3c-bench")
+    shutil.copytree(interrupted / ".a3c-bench", tmp_path / ".a3c-bench", ignore=shutil.ignore_patterns("*.lock"))
     monkeypatch.chdir(tmp_path)
     older, newer = checkpoints(tmp_path)[-2:]
     change(newer)
@@ -216,12 +216,15 @@ def test_a_folder_that_others_can_enter_is_refused(folder, undisturbed):
     assert results(folder, "nstep") == results(undisturbed, "nstep")
 
 
-def test_a_second_process_that_trains_the_same_makes_no_checkpoints(folder):
+def test_an_experiment_of_dvcs_queue_leaves_the_checkpoints_of_the_same_training_to_another(folder, tmp_path):
     write_params(folder, small_params(nstep={"total_steps": 100_000_000}))
+    other = tmp_path / "other"
+    other.mkdir()
+    write_params(other, small_params(nstep={"total_steps": 100_000_000}))
     first = start(folder, "nstep")
     while not checkpoints(folder):
         time.sleep(0.05)
-    second = start(folder, "nstep")
+    second = start(other, "nstep", DVC_ROOT=str(folder))
     assert any("another process trains the same" in line for line in second.stderr)
     for process in (second, first):
         process.terminate()

@@ -4,7 +4,7 @@ They import what they need when they run: `--help` imports all of them, but not 
 """
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,21 @@ Algorithm = Annotated[str | None, typer.Option(help="One of params.yaml's algori
 Seed = Annotated[
     str | None, typer.Option(metavar="INTEGER", help="The training run's; by default params.yaml's first.")
 ]
+MOST = 1_000_000
+
+
+def number(text: str) -> Any:
+    """An option that is a number of things; `text` is its help."""
+    return typer.Option(parser=_as_number, metavar="INTEGER", help=text)
+
+
+def _as_number(value: object) -> int:
+    """As it is typed, or a default; raises `typer.BadParameter`, which names the option."""
+    # Not longer: Python reads no number of more than 4300 digits.
+    text = str(value)
+    if not re.fullmatch("[0-9]{1,10}", text) or not 1 <= int(text) <= MOST:
+        raise typer.BadParameter(f"{text!r} is not allowed: a whole number from 1 to {MOST}")
+    return int(text)
 
 
 def chosen(config: "Config", algorithm: str | None, seed: str | None) -> tuple[str, int]:
@@ -34,7 +49,6 @@ def chosen_algorithm(config: "Config", name: str | None) -> str:
 
 def as_seed(option: str, value: str) -> int:
     """A seed as it is typed; raises `BadInputError` that names the option."""
-    # Not longer: Python reads no number of more than 4300 digits.
     if not re.fullmatch("[0-9]{1,10}", value) or int(value) >= 2**32:
         raise BadInputError(f"{option}: {value!r} is not allowed: a seed is a whole number from 0 to {2**32 - 1}")
     return int(value)

@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-import typer
-
 from a3c_bench.cli import require_own_source
+from a3c_bench.commands import number
 
 
 def run(
-    runs: Annotated[int | None, typer.Option(min=1, help="At most so many more; by default all.")] = None,
+    runs: Annotated[int | None, number("At most so many more; by default all.")] = None,
 ) -> None:
     """Measure how often bench-check raises a false alarm and which slowdowns it finds; writes reports/gate."""
     require_own_source()

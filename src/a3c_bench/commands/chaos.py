@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from a3c_bench.cli import checked
+from a3c_bench.commands import number
 
 
 def run(
-    faults: Annotated[int | None, typer.Option(min=1, help="So many; by default each kind four times.")] = None,
+    faults: Annotated[int | None, number("So many; by default each kind four times.")] = None,
 ) -> None:
     """Strike trainings with faults at random moments, and compare what they end with."""
     config = checked()

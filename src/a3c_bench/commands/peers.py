@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-import typer
-
 from a3c_bench.cli import require_own_source
+from a3c_bench.commands import number
 
 
 def run(
-    seeds: Annotated[int | None, typer.Option(min=1, help="At most so many seeds of each system.")] = None,
+    seeds: Annotated[int | None, number("At most so many seeds of each system.")] = None,
 ) -> None:
     """Train other systems beside this one, and write the comparison to reports/peers and the README."""
     require_own_source()

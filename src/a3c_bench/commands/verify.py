@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from a3c_bench.cli import require_own_source
-from a3c_bench.commands import as_seed
+from a3c_bench.commands import as_seed, number
 
 
 def run(
-    workers: Annotated[int | None, typer.Option(min=1, help="Train with this many workers.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Train with this many threads.")] = None,
+    workers: Annotated[int | None, number("Train with this many workers.")] = None,
+    threads: Annotated[int | None, number("Train with this many threads.")] = None,
     schedule: Annotated[str | None, typer.Option(help="Train under this schedule.")] = None,
     seeds: Annotated[str, typer.Option(help="Only these seeds, with commas between them.")] = "",
     algorithms: Annotated[str, typer.Option(help="Only these algorithms, with commas between them.")] = "",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from a3c_bench.cli import checked
-from a3c_bench.commands import Algorithm, Seed, chosen
+from a3c_bench.commands import Algorithm, Seed, chosen, number
 from a3c_bench.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def run(
     algorithm: Algorithm = None,
     seed: Seed = None,
     moment: Annotated[Moment, typer.Option(help="When in training: early, half-way or at the end.")] = "end",
-    episodes: Annotated[int, typer.Option(min=1, help="So many.")] = 3,
+    episodes: Annotated[int, number("So many.")] = 3,
 ) -> None:
     """Watch a trained policy play, in a window."""
     config = checked()

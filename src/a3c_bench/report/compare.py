@@ -14,7 +14,7 @@ from rich.table import Table
 from ruamel.yaml import YAML
 
 from a3c_bench import repository
-from a3c_bench.errors import BadInputError
+from a3c_bench.errors import BadInputError, reason
 from a3c_bench.params import PARAMS_FILE, flatten
 from a3c_bench.report.figures import returns
 from a3c_bench.report.figures.style import for_page, render, use_style
@@ -82,13 +82,14 @@ def known_experiments(all_commits: bool) -> dict[str, str]:
     """DVC's experiments, of the current commit or of all: name to commit."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
-    from dvc.scm import NoSCMError
 
     try:
         with Repo() as repository:
             found = repository.experiments.ls(all_commits=all_commits)
-    except (DvcException, NoSCMError) as error:
-        raise BadInputError(f"compare: DVC cannot list experiments ({error}); run from the repository's root") from None
+    except (DvcException, OSError) as error:
+        raise BadInputError(
+            f"compare: DVC cannot list experiments ({' '.join(reason(error).split())}); run from the repository's root"
+        ) from None
     return {name: commit for experiments in found.values() for name, commit in experiments}
 
 

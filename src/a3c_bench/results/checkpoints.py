@@ -4,16 +4,12 @@ They hold pickled environments, and unpickling runs code: they are read only whe
 them.
 """
 
-import errno
-import fcntl
 import hashlib
 import io
 import json
 import os
 import platform
 import shutil
-import stat
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -27,16 +23,18 @@ import numpy as np
 from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import own_source
 from a3c_bench.config import Config
-from a3c_bench.errors import LostWorkerError, TrainingError
+from a3c_bench.errors import LostWorkerError, TrainingError, reason, say
+from a3c_bench.params import open_plain
 from a3c_bench.repository import repository_root
+from a3c_bench.results import files
+from a3c_bench.results.private import PRIVATE, RefusedError, locked, remove, require_own
 from a3c_bench.supervision import signals_later
 from a3c_bench.training.checkpoint import Checkpoint
 
-FOLDER = Path(".a3c-bench") / "checkpoints"
-SUFFIX, PARTIAL = ".checkpoint", ".partial"
+FOLDER = PRIVATE / "checkpoints"
+SUFFIX, PARTIAL = ".checkpoint", files.PARTIAL
 KEPT = 2
 """If the newest is damaged, the one before it is there."""
-ATTEMPTS = 3
 LIBRARIES = ("gymnasium", "numpy")
 SOURCE = Path(__file__).parents[1]
 DECIDING = (
@@ -51,10 +49,6 @@ DECIDING = (
     "training",
 )
 """What of this package decides the bits of a training: no other change of the code makes its checkpoints useless."""
-
-
-class RefusedError(Exception):
-    """Somebody else may have written a checkpoint."""
 
 
 class DamagedError(Exception):
@@ -82,8 +76,9 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         try:
-            self._lock = self._locked_folder()
-        except BlockingIOError:
+            folders = (self._all.parent, self._all, self._folder)
+            self._lock = locked(self._folder, os.O_RDONLY | os.O_DIRECTORY, folders)
+        except BlockingIOError:  # in another folder: an experiment of DVC's queue
             say(f"{self._folder}: another process trains the same; this one makes no checkpoints")
         except (OSError, RefusedError) as error:
             say(f"{reason(error)}; training goes on without checkpoints")
@@ -91,25 +86,6 @@ class Checkpoints:
             for left in self._folder.glob(f"*{PARTIAL}"):
                 remove(left)
         return self
-
-    def _locked_folder(self) -> int:
-        for attempt in range(ATTEMPTS):
-            lock = None
-            try:
-                for folder in (self._all.parent, self._all, self._folder):
-                    make_own(folder)
-                lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(lock).st_ino == self._folder.stat().st_ino:
-                    return lock
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._folder))
-            except OSError as error:
-                if lock is not None:
-                    os.close(lock)
-                # Another training that ended took the folders away at this moment.
-                if not isinstance(error, FileNotFoundError) or attempt == ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable")
 
     def newest(self) -> Checkpoint | None:
         """The newest one that is whole; says which it is, and what is wrong with newer ones."""
@@ -226,18 +202,9 @@ def write(path: Path, checkpoint: Checkpoint, about: dict[str, Any]) -> None:
     np.savez(buffer, **vars(checkpoint))
     content = buffer.getbuffer()
     header = {"identity": about, "sha256": checksum(about, content)}
-    partial = path.with_suffix(PARTIAL)
-    try:
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(json.dumps(header).encode() + b"\n")
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    whole = b"".join((json.dumps(header).encode(), b"\n", content))
+    with files.complete({path: whole}, 0o600) as partials:
+        partials[path].replace(path)
 
 
 def read(path: Path, about: dict[str, Any]) -> Checkpoint:
@@ -245,9 +212,9 @@ def read(path: Path, about: dict[str, Any]) -> Checkpoint:
 
     Raises `DamagedError` if it is not whole, `RefusedError` if it is not surely this user's own.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+    with open_plain(path, os.O_NOFOLLOW) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        if status.st_nlink != 1:
             raise RefusedError(f"{path}: not a plain file of its own")
         require_own(path, status)
         line, content = file.readline(), file.read()
@@ -267,39 +234,3 @@ def checksum(about: dict[str, Any], content: bytes | memoryview) -> str:
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     digest.update(content)
     return digest.hexdigest()
-
-
-def remove(path: Path) -> None:
-    """Remove a file that is of no use any more; training does not end because that fails."""
-    with suppress(OSError):
-        path.unlink()
-
-
-def make_own(folder: Path) -> None:
-    """Make a folder that only this user can enter; raises `RefusedError` if it is there and others can."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode):
-        raise RefusedError(f"{folder}: not a folder")
-    require_own(folder, status)
-
-
-def require_own(path: Path, status: os.stat_result) -> None:
-    """Raise `RefusedError` unless only this user can have changed what is at `path`."""
-    if status.st_uid != os.geteuid():
-        raise RefusedError(f"{path}: belongs to another user (number {status.st_uid})")
-    if status.st_mode & 0o077:
-        mode = stat.S_IMODE(status.st_mode)
-        raise RefusedError(f"{path}: open to other users (mode {mode:o}); `chmod go= {path}` closes it")
-
-
-def reason(error: Exception) -> str:
-    """What is wrong, in one line."""
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    return str(error)
-
-
-def say(line: str) -> None:
-    """Tell the user."""
-    print(f"a3c-bench: {line}", file=sys.stderr)

@@ -1,18 +1,23 @@
 """Where the stages' files lie, and how they are written: canonically, and all of a stage's or none."""
 
 import csv
+import errno
+import fcntl
+import glob
 import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from a3c_bench.errors import BadInputError
+from a3c_bench.params import open_plain, read_plain
 from a3c_bench.supervision import signals_later
 
 Moment = Literal["early", "half", "end"]
@@ -37,6 +42,7 @@ PEERS = REPORTS / "peers" / "peers.csv"
 PEERS_ABOUT = REPORTS / "peers" / "about.json"
 PEER_RUNS = REPORTS / "peers" / "runs.csv"
 PEER_FIGURE = REPORTS / "peers" / "peers"
+PARTIAL = ".partial"
 
 
 def model_path(algorithm: str, seed: int, moment: Moment = "end") -> Path:
@@ -61,25 +67,74 @@ def evaluate_folder(algorithm: str, seed: int) -> Path:
 
 def write_all(files: Mapping[Path, bytes]) -> None:
     """Write every file whole: all are complete under temporary names before the first gets its own."""
-    temporary = {path: path.with_name(f".{path.name}.partial") for path in files}
     try:
-        for path, content in files.items():
+        for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary[path].open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        with signals_later():
-            for path, partial in temporary.items():
+        with complete(files) as partials, signals_later():
+            for path, partial in partials.items():
                 partial.replace(path)
     except OSError as error:
+        name = error.filename2 or error.filename
         raise BadInputError(
-            f"{error.filename or path}: cannot be written ({error.strerror}); the stage's results are not complete"
+            f"{name}: cannot be written ({error.strerror}); the stage's results are not complete"
         ) from None
+
+
+@contextmanager
+def complete(files: Mapping[Path, bytes], mode: int = 0o666) -> Iterator[dict[Path, Path]]:
+    """The temporary names under which the files are complete; those that are left at the end are removed."""
+    for path in files:
+        if path.is_dir() and not path.is_symlink():
+            raise IsADirectoryError(errno.EISDIR, "a folder has its name", str(path))
+    with ExitStack() as stack:
+        partials = {}
+        for path, content in files.items():
+            _remove_stale(path)
+            try:
+                partials[path] = stack.enter_context(_partial(path, content, mode))
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+        yield partials
+
+
+@contextmanager
+def _partial(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    partial, file = _create_beside(path, mode)
+    try:
+        with file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            yield partial
     finally:
-        for partial in temporary.values():
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _create_beside(path: Path, mode: int) -> tuple[Path, BinaryIO]:
+    """A new file under a name that nobody can guess, locked: one that is not locked was left by a writer that died."""
+    while True:
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        file = os.fdopen(os.open(partial, flags, mode), "wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        except OSError:  # a file system without locks: nothing is taken for stale there
+            return partial, file
+        else:
+            if os.fstat(file.fileno()).st_nlink:
+                return partial, file
+        # Before it was locked, another writer took it for stale.
+        file.close()
+
+
+def _remove_stale(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+        with suppress(OSError), open_plain(left, os.O_NOFOLLOW) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def json_bytes(content: object) -> bytes:
@@ -112,15 +167,17 @@ def sha256(content: bytes) -> str:
 def read_json(path: Path) -> Any:
     """Parsed JSON; raises `BadInputError` that tells how to bring the file back."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(read_plain(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, error) from None
 
 
 def unreadable(path: Path, error: Exception) -> BadInputError:
     """The error for an input file that is missing or damaged."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else "damaged: " + str(error)
+    reason = (error.strerror if isinstance(error, OSError) else None) or f"damaged: {error}"
+    if isinstance(error, FileNotFoundError):
+        reason = "missing"
     return BadInputError(
-        f"{path}: cannot be read ({' '.join(str(reason).split())}); `make repro` makes it again, "
+        f"{path}: cannot be read ({' '.join(reason.split())}); `make repro` makes it again, "
         "`git checkout` and `dvc checkout` bring back what DVC removed"
     )

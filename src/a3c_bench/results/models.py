@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from a3c_bench.algorithms.base import Policy
 from a3c_bench.arrays import Floats
@@ -12,6 +12,7 @@ from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.errors import BadInputError
 from a3c_bench.networks.base import Layout
+from a3c_bench.params import read_plain
 from a3c_bench.results.files import Moment, model_path, unreadable
 
 
@@ -30,12 +31,15 @@ def load_policy(
 
 
 def load_parameters(path: Path, layout: Layout) -> Floats:
-    """The flat parameters of a model file; raises `BadInputError` unless it holds exactly the layout's tensors."""
+    """The flat parameters of a model file; raises `BadInputError` unless it holds the layout's tensors, all finite."""
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
+        tensors = load(read_plain(path))
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise unreadable(path, error) from None
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if found != dict(layout.shapes) or any(tensor.dtype != np.float32 for tensor in tensors.values()):
         raise BadInputError(f"{path}: holds the tensors {found}, but params.yaml asks for {dict(layout.shapes)}")
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise BadInputError(f"{path}: the tensor {name} has numbers that are not finite; train the model again")
     return np.concatenate([tensors[name].reshape(-1) for name in layout.shapes])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from a3c_bench.params import read_plain
 from a3c_bench.results.files import csv_bytes, unreadable
 
 
@@ -14,7 +15,7 @@ def read_csv(path: Path, rows: int | None = None) -> pd.DataFrame:
     So it does for one that was cut short, in the middle of a line or (`rows`, if they are known) between two.
     """
     try:
-        content = path.read_bytes()
+        content = read_plain(path)
         if not content.endswith(b"\n"):
             raise ValueError("its last line is cut short")
         table = pd.read_csv(io.BytesIO(content))

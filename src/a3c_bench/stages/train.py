@@ -1,32 +1,38 @@
 """Stage `train`: one model of one algorithm and seed."""
 
-import sys
-
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.errors import say
 from a3c_bench.processes import start_server
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.checkpoints import Checkpoints
 from a3c_bench.results.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
 from a3c_bench.results.models import moments
+from a3c_bench.results.private import only_one
 from a3c_bench.stats import WINDOW, steps_to_threshold
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
 
 
 def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
-    """Train, then write the model, its learning curve, the updates, the digests and the metrics.
+    """Train, unless another process trains the same, and write the results.
 
     An interrupted training goes on from its last checkpoint, unless `fresh`.
     """
+    with only_one(algorithm, seed):
+        train_alone(config, algorithm, seed, fresh)
+
+
+def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
+    """Train, then write the model, its learning curve, the updates, the digests and the metrics."""
     start_server()
     environment = describe(config.env)
     for warning in environment.warnings if config.schedule == "ordered" else ():
-        print(f"a3c-bench: {warning}", file=sys.stderr)
+        say(warning)
     settings, title = config.algorithm(algorithm), f"train {algorithm} seed {seed}"
     with (
         Tracker("train", config, algorithm, seed) as tracker,

@@ -6,7 +6,6 @@ One thread of the stage's own process talks to MLflow, so that its slow start ru
 import json
 import os
 import queue
-import sys
 import threading
 import time
 import warnings
@@ -24,6 +23,7 @@ from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import source_of
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.errors import say
 from a3c_bench.machine import cpu_model
 from a3c_bench.params import flatten
 from a3c_bench.repository import git_commit, repository_root
@@ -132,7 +132,7 @@ class Tracker:
     def _give_up(self, reason: str) -> None:
         if not self._failed:
             self._failed = True
-            print(f"a3c-bench: MLflow is left out of this stage ({reason}); the files are complete", file=sys.stderr)
+            say(f"MLflow is left out of this stage ({reason}); the files are complete")
 
     def _start(self) -> None:
         quiet()

@@ -8,9 +8,14 @@ from a3c_bench.cli import checked
 
 
 def run(
-    faults: Annotated[int | None, typer.Option(min=1, help="So many; by default each kind four times.")] = None,
+    faults: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="So many, and as many bad inputs at most; by default each kind eight times, and all inputs."
+        ),
+    ] = None,
 ) -> None:
-    """Strike trainings with faults at random moments, and compare what they end with."""
+    """Strike trainings with faults at random moments, compare what they end with, and try bad inputs."""
     config = checked()
     from a3c_bench.evidence.chaos import table
 

@@ -16,13 +16,14 @@ from a3c_bench.algorithms.base import Settings
 from a3c_bench.config import Checkpoint, Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
+from a3c_bench.evidence.chaos.bad_inputs import answers_told, bad_inputs, counts, sample, try_all
 from a3c_bench.evidence.chaos.faults import KINDS, NEED_ROOT
 from a3c_bench.evidence.chaos.scene import Scene
 from a3c_bench.evidence.chaos.victim import SEED, let_signals_through
 from a3c_bench.progress import Progress
 from a3c_bench.repository import last_commit
 from a3c_bench.results.about import about_bytes
-from a3c_bench.results.files import FAULTS, FAULTS_ABOUT, csv_bytes, write_all
+from a3c_bench.results.files import BAD_INPUTS, FAULTS, FAULTS_ABOUT, csv_bytes, write_all
 from a3c_bench.training.pool import shape
 from a3c_bench.training.worker import Job
 
@@ -91,11 +92,14 @@ class Struck:
 
 
 def run(config: Config, count: int | None) -> bool:
-    """Try `count` faults, by default each kind `TIMES` times; returns whether all went as it has to."""
+    """Try `count` faults and as many bad inputs, by default all; returns whether everything went as it has to."""
     rows = strike(config, count)
+    inputs = sample(bad_inputs(config), count)
+    answers = try_all(inputs)
     about = about_bytes(config.env, config.params(), last_commit())
-    write_all({FAULTS: csv_bytes(COLUMNS, [row.row() for row in rows]), FAULTS_ABOUT: about})
-    return told(rows)
+    faults = csv_bytes(COLUMNS, [row.row() for row in rows])
+    write_all({FAULTS: faults, FAULTS_ABOUT: about, BAD_INPUTS: counts(inputs, answers)})
+    return all([told(rows), answers_told(inputs, answers)])
 
 
 def strike(config: Config, count: int | None) -> list[Struck]:

@@ -133,21 +133,21 @@ def test_the_main_process_is_found_below_what_was_started(scene):
         victim.kill()
 
 
-def strike(kind):
+@pytest.fixture(scope="module")
+def stage():
     # Not pytest's folder, whose path is too long for a socket.
     with TemporaryDirectory(prefix="a3c-bench-") as folder:
-        stage = table.undisturbed(next(table.trainings(small_config())), Path(folder, "undisturbed"))
-        return table.struck(stage, kind, 0)
+        yield table.undisturbed(next(table.trainings(small_config())), Path(folder, "undisturbed"))
 
 
 @pytest.mark.parametrize("kind", ["kill while results are written", "kill a worker and at once another"])
-def test_a_fault_is_survived_with_the_same_bits(kind):
-    (row,) = strike(kind)
+def test_a_fault_is_survived_with_the_same_bits(stage, kind):
+    (row,) = table.struck(stage, kind, 0)
     assert (row.survived, row.same, row.note) == (True, True, "")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_fault_is_survived_with_the_same_bits(kind):
-    for row in strike(kind):
+def test_every_kind_of_fault_is_survived_with_the_same_bits(stage, kind):
+    for row in table.struck(stage, kind, 0):
         assert (row.survived, row.same, row.note) == (True, True, "")

@@ -103,18 +103,21 @@ def run(config: Config, count: int | None) -> bool:
 
 
 def strike(config: Config, count: int | None) -> list[Struck]:
-    """Strike so many times."""
+    """Strike so many times, by default each kind `TIMES` times."""
     let_signals_through()
-    changed = [*trainings(config)]
-    count = count or TIMES * len(KINDS)
+    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
+        stages = [undisturbed(one, Path(folder, f"undisturbed-{n}")) for n, one in enumerate(trainings(config))]
+        return strike_all([*itertools.islice(plan(stages), count or TIMES * len(KINDS))])
+
+
+def strike_all(planned: Sequence[tuple[str, Stage]]) -> list[Struck]:
+    """Strike every training with its kind of fault, a few at a time."""
+    kinds, stages = zip(*planned, strict=True)
     rows: list[Struck] = []
-    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder, Progress("chaos", count) as progress:
-        stages = [undisturbed(one, Path(folder, f"undisturbed-{number}")) for number, one in enumerate(changed)]
-        kinds, victims = zip(*itertools.islice(plan(stages), count), strict=True)
-        with ThreadPoolExecutor(AT_ONCE) as executor:
-            for done, found in enumerate(executor.map(struck, victims, kinds, range(count)), start=1):
-                rows += found
-                progress.show(done, f"{sum(row.survived and row.same for row in rows)} survived with the same bits")
+    with Progress("chaos", len(planned)) as progress, ThreadPoolExecutor(AT_ONCE) as executor:
+        for done, found in enumerate(executor.map(struck, stages, kinds, range(len(planned))), start=1):
+            rows += found
+            progress.show(done, f"{sum(row.survived and row.same for row in rows)} survived with the same bits")
     return rows
 
 

@@ -60,7 +60,7 @@ proof: setup ## vary all that must not change the bits, write reports/reproducib
 		|| echo "make: qemu-user could not be installed: the rows of other CPU models stay open" >&2
 	@$(RUN) proof
 
-chaos: setup ## strike trainings with faults at random moments and compare their results (FAULTS=104; about 15 minutes)
+chaos: setup ## strike trainings with faults and compare their results, and try bad inputs (FAULTS=208; about 40 minutes)
 	@$(RUN) chaos $(if $(FAULTS),--faults $(FAULTS))
 
 speed: setup ## measure the figures of speed against floor and textbook loop (about 25 minutes)

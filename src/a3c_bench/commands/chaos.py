@@ -9,9 +9,11 @@ from a3c_bench.commands import number
 
 
 def run(
-    faults: Annotated[int | None, number("So many; by default each kind four times.")] = None,
+    faults: Annotated[
+        int | None, number("So many, and as many bad inputs at most; by default each kind eight times, and all inputs.")
+    ] = None,
 ) -> None:
-    """Strike trainings with faults at random moments, and compare what they end with."""
+    """Strike trainings with faults at random moments, compare what they end with, and try bad inputs."""
     config = checked()
     from a3c_bench.evidence.chaos import table
 

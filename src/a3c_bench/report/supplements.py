@@ -15,6 +15,7 @@ from a3c_bench.config import Config
 from a3c_bench.report.aggregate import band
 from a3c_bench.results.about import read_about, same_params
 from a3c_bench.results.files import (
+    BAD_INPUTS,
     FAULTS,
     FAULTS_ABOUT,
     GATE,
@@ -38,6 +39,7 @@ FILES = {
     "schedules": (SCHEDULES, PROOF_ABOUT),
     "schedule_curves": (SCHEDULE_CURVES, PROOF_ABOUT),
     "faults": (FAULTS, FAULTS_ABOUT),
+    "bad_inputs": (BAD_INPUTS, FAULTS_ABOUT),
     "peers": (PEERS, PEERS_ABOUT),
     "speed": (SPEED, SPEED_ABOUT),
 }
@@ -72,6 +74,7 @@ def read(config: Config) -> dict[str, Any]:
         "proof_summary": [] if proof.empty else proof_summary(proof),
         "schedule_bands": curves if curves.empty else schedule_bands(curves),
         "faults": faults if faults.empty else fault_summary(faults),
+        "fault_environments": [] if faults.empty else list(faults["environment"].unique()),
         "rests_on": RESTS_ON,
         "gate": read_csv(GATE) if GATE.exists() else pd.DataFrame(),
         "peers_picture": PEER_PICTURE.read_bytes() if PEER_PICTURE.exists() and not tables["peers"].empty else None,

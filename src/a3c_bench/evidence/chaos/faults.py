@@ -1,26 +1,32 @@
 """The kinds of faults. Each strikes a training at a random turn and brings it to its end again."""
 
-import os
 import signal
-import socket
-import sqlite3
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from a3c_bench.evidence.chaos.scene import CHECKPOINTS_BEFORE, Scene, require
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.evidence.chaos.surroundings import (
+    dvc_repository,
+    kill_session,
+    listens,
+    locked,
+    small_disk,
+    tracking_server,
+)
+from a3c_bench.evidence.chaos.victim import POLL_SECONDS, Victim, training
 from a3c_bench.results.checkpoints import FOLDER
 from a3c_bench.results.files import REPORTS
 
 PAUSE_SECONDS = 2.0
 STOP_SECONDS = 3.0
 """In which a training that is told to stop has to end."""
-SMALL_DISK = "8m"
-SERVER_SECONDS = 60.0
+MOMENT_SECONDS = 0.3
+"""In which a second fault follows the first, which is being answered."""
 
 Fault = Callable[[Scene], None]
 
@@ -67,9 +73,71 @@ def kill_the_main_process(scene: Scene) -> None:
     scene.finish()
 
 
+def kill_the_main_process_of_a_stopped_worker(scene: Scene) -> None:
+    """SIGSTOP to a worker, SIGKILL to the main process: a worker that cannot notice must end too."""
+    victim = scene.struck()
+    scene.chance.choice(victim.workers()).suspend()
+    scene.signal(victim, signal.SIGKILL)
+    scene.over(victim, -signal.SIGKILL, killed=True)
+    scene.finish()
+
+
+def kill_the_resource_tracker(scene: Scene) -> None:
+    """SIGKILL to the process that multiprocessing starts beside the training."""
+    victim = scene.struck()
+    victim.helper("resource_tracker").kill()
+    scene.over(victim, 0)
+
+
+def kill_the_fork_server(scene: Scene) -> None:
+    """SIGKILL to the process from which the workers are forked."""
+    victim = scene.struck()
+    victim.helper("forkserver").kill()
+    scene.over(victim, 0)
+
+
+def kill_while_results_are_written(scene: Scene) -> None:
+    """SIGKILL to all, when a random one of the results is there, or half of it."""
+    scene.afterwards = True
+    victim = scene.struck()
+    result = scene.folder / scene.chance.choice(scene.result_files())
+    half = result.with_name(f".{result.name}.partial")
+    while not (half.exists() or result.exists()) and victim.process.poll() is None:
+        time.sleep(POLL_SECONDS)
+    scene.turn = victim.turn
+    scene.signal(victim, signal.SIGKILL, group=True)
+    scene.over(victim, -signal.SIGKILL, killed=True)
+    scene.finish()
+
+
+def kill_dvc(scene: Scene) -> None:
+    """SIGKILL to `dvc repro`, which runs the training as a stage: that has to notice."""
+    outputs = [str(path) for path in scene.result_files()]
+    scene.command = dvc_repository(scene.folder, training(scene.algorithm), outputs)
+    victim = scene.struck()
+    scene.signal(victim, signal.SIGKILL)
+    scene.over(victim, -signal.SIGKILL, killed=True)
+    scene.finish()
+
+
+def kill_a_worker_and_at_once_another(scene: Scene) -> None:
+    """SIGKILL to a worker, and to one that is there within a moment, while all begin again."""
+    victim = scene.struck()
+    scene.chance.choice(victim.workers()).kill()
+    _kill_one_in_a_moment(scene, victim)
+    said = scene.over(victim, 0)
+    require("restart 1 of" in said, f"no restart: {said}")
+
+
+def _kill_one_in_a_moment(scene: Scene, victim: Victim) -> None:
+    time.sleep(scene.chance.uniform(0, MOMENT_SECONDS))
+    with suppress(psutil.Error, StopIteration, IndexError):  # none is there at this moment
+        scene.chance.choice(victim.workers()).kill()
+
+
 def terminate(scene: Scene) -> None:
     """SIGTERM."""
-    _stop(scene, signal.SIGTERM, group=False)
+    _stop(scene, signal.SIGTERM)
 
 
 def interrupt(scene: Scene) -> None:
@@ -77,10 +145,45 @@ def interrupt(scene: Scene) -> None:
     _stop(scene, signal.SIGINT, group=True)
 
 
-def _stop(scene: Scene, number: signal.Signals, group: bool) -> None:
+def hang_up(scene: Scene) -> None:
+    """SIGHUP, as when the terminal is closed."""
+    _stop(scene, signal.SIGHUP)
+
+
+def quit_it(scene: Scene) -> None:
+    """SIGQUIT."""
+    _stop(scene, signal.SIGQUIT)
+
+
+def terminate_twice(scene: Scene) -> None:
+    """SIGTERM, and again within a moment."""
+    _stop(scene, signal.SIGTERM, then=_terminate_in_a_moment)
+
+
+def terminate_and_kill_a_worker(scene: Scene) -> None:
+    """SIGTERM, and SIGKILL to a worker within a moment."""
+    _stop(scene, signal.SIGTERM, then=_kill_one_in_a_moment)
+
+
+def _terminate_in_a_moment(scene: Scene, victim: Victim) -> None:
+    time.sleep(scene.chance.uniform(0, MOMENT_SECONDS))
+    victim.process.terminate()
+
+
+def _nothing_more(scene: Scene, victim: Victim) -> None:
+    pass
+
+
+def _stop(
+    scene: Scene,
+    number: signal.Signals,
+    group: bool = False,
+    then: Callable[[Scene, Victim], None] = _nothing_more,
+) -> None:
     victim = scene.struck()
     start = time.monotonic()
     scene.signal(victim, number, group)
+    then(scene, victim)
     victim.end()
     scene.stop_seconds = time.monotonic() - start
     said = scene.over(victim, 128 + number)
@@ -146,33 +249,10 @@ def fill_the_disk_of_results(scene: Scene) -> None:
     scene.finish()
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Callable[..., None]]:
-    """A disk of a few MiB at `folder`; gives a function that fills it, or frees it again."""
-    folder.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK},mode=0700", "tmpfs", str(folder)], check=True)
-    filler = folder / "filler"
-
-    def fill(free: bool = False) -> None:
-        if free:
-            filler.unlink()
-            return
-        with filler.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-
-    try:
-        yield fill
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 def lock_the_tracking_database(scene: Scene) -> None:
     """MLflow's SQLite database is locked by another process, and stays so."""
     victim = scene.struck()
-    with sqlite3.connect(scene.folder / "mlflow.db") as database:
-        with suppress(sqlite3.OperationalError):  # it is being written to at this moment
-            database.execute("BEGIN EXCLUSIVE")
+    with locked(scene.folder / "mlflow.db"):
         scene.over(victim, 0)
 
 
@@ -182,48 +262,9 @@ def stop_the_tracking_server(scene: Scene) -> None:
     scene.variables["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
     victim = scene.struck()
     kill_session(server)
-    while _listens(port):
+    while listens(port):
         time.sleep(0.01)
     scene.over(victim, 0)
-
-
-@contextmanager
-def tracking_server(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    """A MLflow server on a free port of this machine, and the port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
-    server = subprocess.Popen(
-        command,
-        cwd=folder,
-        # Its job runners leave folders in shared memory, which would be taken for ours.
-        env={**unpinned_environment(os.environ), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + SERVER_SECONDS
-        while not _listens(port):
-            require(time.monotonic() < deadline and server.poll() is None, "the MLflow server did not start")
-            time.sleep(0.2)
-        yield server, port
-    finally:
-        kill_session(server)
-
-
-def kill_session(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process and all that it has started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 NEED_ROOT = {fill_the_disk_of_checkpoints, fill_the_disk_of_results}
@@ -235,8 +276,18 @@ KINDS: dict[str, Fault] = {
         pause_a_worker,
         kill_everything,
         kill_the_main_process,
+        kill_the_main_process_of_a_stopped_worker,
+        kill_the_resource_tracker,
+        kill_the_fork_server,
+        kill_while_results_are_written,
+        kill_dvc,
+        kill_a_worker_and_at_once_another,
         terminate,
         interrupt,
+        hang_up,
+        quit_it,
+        terminate_twice,
+        terminate_and_kill_a_worker,
         cut_the_newest_checkpoint,
         flip_a_bit_of_the_newest_checkpoint,
         fill_the_disk_of_checkpoints,

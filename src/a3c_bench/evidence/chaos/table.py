@@ -5,31 +5,40 @@ import os
 import random
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from a3c_bench.algorithms.base import Settings
 from a3c_bench.config import Checkpoint, Config
-from a3c_bench.environments.make import describe
+from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.errors import BadInputError
+from a3c_bench.evidence.chaos.bad_inputs import answers_told, bad_inputs, counts, sample, try_all
 from a3c_bench.evidence.chaos.faults import KINDS, NEED_ROOT
 from a3c_bench.evidence.chaos.scene import Scene
+from a3c_bench.evidence.chaos.victim import SEED, let_signals_through
 from a3c_bench.progress import Progress
 from a3c_bench.repository import last_commit
 from a3c_bench.results.about import about_bytes
-from a3c_bench.results.files import FAULTS, FAULTS_ABOUT, csv_bytes, write_all
+from a3c_bench.results.files import BAD_INPUTS, FAULTS, FAULTS_ABOUT, csv_bytes, write_all
 from a3c_bench.training.pool import shape
 from a3c_bench.training.worker import Job
 
-TIMES = 4
+TIMES = 8
+"""Each kind of fault strikes so often, at another training every time."""
 AT_ONCE = 2
 ATTEMPTS = 5
 """A fault that struck before the first turn or after the last does not count, and is tried again."""
 CHANGES = {"schedule": "ordered", "workers": 2, "checkpoint": Checkpoint(seconds=0.2)}
-ROLLOUTS = 400
-"""Trainings of a few seconds."""
+ROLLOUTS = 20
+"""Where nothing is known of an environment's pace."""
+ENVIRONMENTS = {"CartPole-v1": 400, "Acrobot-v1": 20, "LunarLander-v3": 30}
+"""Struck beside the params' own, with so many rollouts that trainings take a few seconds."""
 COLUMNS = (
+    "environment",
     "algorithm",
     "fault",
     "turn",
@@ -58,6 +67,7 @@ class Struck:
     """What a fault did: a row of the table."""
 
     kind: str
+    environment: str
     scene: Scene
     survived: bool
     same: bool
@@ -67,6 +77,7 @@ class Struck:
         """By `COLUMNS`."""
         scene = self.scene
         return [
+            self.environment,
             scene.algorithm,
             self.kind,
             scene.turn,
@@ -81,39 +92,86 @@ class Struck:
 
 
 def run(config: Config, count: int | None) -> bool:
-    """Try `count` faults, each kind in turn; returns whether all were survived with the same bits."""
-    changed = config.with_budget(ROLLOUTS).model_copy(update=CHANGES)
-    plan = itertools.product(KINDS, changed.algorithms)
-    count = count or TIMES * len(KINDS) * len(changed.algorithms)
+    """Try `count` faults and as many bad inputs, by default all; returns whether everything went as it has to."""
+    rows = strike(config, count)
+    inputs = sample(bad_inputs(config), count)
+    answers = try_all(inputs)
+    about = about_bytes(config.env, config.params(), last_commit())
+    faults = csv_bytes(COLUMNS, [row.row() for row in rows])
+    write_all({FAULTS: faults, FAULTS_ABOUT: about, BAD_INPUTS: counts(inputs, answers)})
+    return all([told(rows), answers_told(inputs, answers)])
+
+
+def strike(config: Config, count: int | None) -> list[Struck]:
+    """Strike so many times, by default each kind `TIMES` times."""
+    let_signals_through()
+    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
+        stages = [undisturbed(one, Path(folder, f"undisturbed-{n}")) for n, one in enumerate(trainings(config))]
+        return strike_all([*itertools.islice(plan(stages), count or TIMES * len(KINDS))])
+
+
+def strike_all(planned: Sequence[tuple[str, Stage]]) -> list[Struck]:
+    """Strike every training with its kind of fault, a few at a time."""
+    kinds, stages = zip(*planned, strict=True)
     rows: list[Struck] = []
-    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder, Progress("chaos", count) as progress:
-        stages = {name: undisturbed(changed, name, Path(folder)) for name in changed.algorithms}
-        kinds, algorithms = zip(*itertools.islice(itertools.cycle(plan), count), strict=True)
-        with ThreadPoolExecutor(AT_ONCE) as executor:
-            results = executor.map(struck, [stages[name] for name in algorithms], kinds, range(count))
-            for done, found in enumerate(results, start=1):
-                rows += found
-                progress.show(done, f"{sum(row.survived and row.same for row in rows)} survived with the same bits")
+    with Progress("chaos", len(planned)) as progress, ThreadPoolExecutor(AT_ONCE) as executor:
+        for done, found in enumerate(executor.map(struck, stages, kinds, range(len(planned))), start=1):
+            rows += found
+            progress.show(done, f"{sum(row.survived and row.same for row in rows)} survived with the same bits")
+    return rows
+
+
+def told(rows: Sequence[Struck]) -> bool:
+    """Say what was not survived, and the counts; returns whether all was."""
     bad = [row for row in rows if not (row.survived and row.same)]
     for row in bad:
-        print(f"{row.scene.algorithm}, {row.kind}, turn {row.scene.turn}: {row.note}")
-    about = about_bytes(config.env, config.params(), last_commit())
-    write_all({FAULTS: csv_bytes(COLUMNS, [row.row() for row in rows]), FAULTS_ABOUT: about})
+        print(f"{row.environment}, {row.scene.algorithm}, {row.kind}, turn {row.scene.turn}: {row.note}")
     survived, same = sum(row.survived for row in rows), sum(row.same for row in rows)
     print(f"{FAULTS}: {len(rows)} faults tried, {survived} survived, {same} with the same bits")
     return not bad
 
 
-def undisturbed(config: Config, algorithm: str, folder: Path) -> Stage:
+def trainings(config: Config) -> Iterator[Config]:
+    """A short training of every algorithm on every environment; tells what is left out."""
+    for name, rollouts in {config.env: ROLLOUTS, **ENVIRONMENTS}.items():
+        try:
+            environment = describe(name)
+        except BadInputError as error:
+            print(f"{error}; left out")
+            continue
+        for algorithm in config.algorithms:
+            settings = fitting(config.algorithm(algorithm), environment).with_budget(rollouts)
+            if objection := settings.objection(environment):
+                print(f"{algorithm}.{objection}; left out on {name}")
+                continue
+            changes = {**CHANGES, "env": name, "algorithms": (algorithm,)}
+            yield config.with_algorithm(algorithm, settings).model_copy(update=changes)
+
+
+def fitting(settings: Settings, environment: EnvironmentInfo) -> Settings:
+    """The same, with the environment's own rewards where there is a choice and the others make no sense on it."""
+    if settings.objection(environment) and "reward" in type(settings).model_fields:
+        return settings.model_copy(update={"reward": "env"})
+    return settings
+
+
+def plan(stages: Sequence[Stage]) -> Iterator[tuple[str, Stage]]:
+    """All kinds in turn, again and again; each meets another training every time, until it has met them all."""
+    for times in itertools.count():
+        for number, kind in enumerate(KINDS):
+            yield kind, stages[(times + number) % len(stages)]
+
+
+def undisturbed(config: Config, folder: Path) -> Stage:
     """Train once without any fault, which makes MLflow's database too."""
-    own = folder / algorithm
-    own.mkdir()
-    with (own / "params.yaml").open("w", encoding="utf-8") as file:
+    folder.mkdir()
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump(config.params(), file)
-    job = Job(config, algorithm, 0, describe(config.env))
-    scene = Scene(own, algorithm, shape(job), random.Random(0))
-    scene.over(scene.start(), 0)
-    return Stage(own, job, scene.results())
+    job = Job(config, config.algorithms[0], SEED, describe(config.env).with_packing())
+    scene = Scene(folder, job.algorithm, shape(job), random.Random(0))
+    with scene.surroundings:
+        scene.over(scene.start(), 0)
+    return Stage(folder, job, scene.results())
 
 
 def struck(stage: Stage, kind: str, number: int) -> list[Struck]:
@@ -131,17 +189,19 @@ def struck(stage: Stage, kind: str, number: int) -> list[Struck]:
         result = _strike(scene, stage, kind)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(scene.temporary, ignore_errors=True)
-        if 0 < scene.turn < scene.shape.turns:
+        if scene.was_in_time:
             return [result]
-    return [Struck(kind, scene, False, False, f"it struck outside of training in {ATTEMPTS} attempts: {result.note}")]
+    return [replace(result, survived=False, note=f"it never struck in time in {ATTEMPTS} attempts: {result.note}")]
 
 
 def _strike(scene: Scene, stage: Stage, kind: str) -> Struck:
+    environment = stage.job.environment.name
     with scene.surroundings:
         try:
             KINDS[kind](scene)
         except Exception as error:  # whatever it is, it is this fault's row and not the table's end
-            return Struck(kind, scene, False, False, " ".join(f"{type(error).__name__}: {error}".split()))
+            return Struck(kind, environment, scene, False, False, " ".join(f"{type(error).__name__}: {error}".split()))
         hashes = scene.results()
     different = sorted(name for name in stage.hashes if hashes.get(name) != stage.hashes[name])
-    return Struck(kind, scene, True, not different, f"different: {', '.join(different)}" if different else "")
+    note = f"different: {', '.join(different)}" if different else ""
+    return Struck(kind, environment, scene, True, not different, note)

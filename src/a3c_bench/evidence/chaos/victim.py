@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,16 +19,24 @@ from a3c_bench.training.exchange.memory import Shape
 
 SEED = 0
 PATIENCE_SECONDS = 120.0
+ENDING_SECONDS = 3.0
+"""In which all processes of a training that is over have to be gone."""
 POLL_SECONDS = 0.001
 NOT_INHERITED = {"A3C_BENCH_FRESH", "DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI"}
 SOURCE = Path(__file__).parents[3]
+ENTRY = ("-m", "a3c_bench", "train")
+
+
+def training(algorithm: str) -> list[str]:
+    """The command of the training that is struck."""
+    return [sys.executable, *ENTRY, "--algorithm", algorithm, "--seed", str(SEED)]
 
 
 class Victim:
-    """`a3c-bench train` in a folder, as the head of a process group."""
+    """A training in a folder, as the head of a session or started by that."""
 
     def __init__(
-        self, folder: Path, temporary: Path, algorithm: str, shape: Shape, variables: Mapping[str, str]
+        self, command: Sequence[str], folder: Path, temporary: Path, shape: Shape, variables: Mapping[str, str]
     ) -> None:
         """`temporary`: where its temporary files go. `shape`: of its shared memory."""
         self._turn_at = shape.offsets()[0]["turn"]
@@ -37,32 +45,27 @@ class Victim:
         self.started = time.monotonic()
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "a3c_bench", "train", "--algorithm", algorithm, "--seed", str(SEED)],
+            command,
             cwd=folder,
-            env={
-                **inherited(),
-                "PYTHONPATH": str(SOURCE),
-                "TMPDIR": str(temporary),
-                **variables,
-            },
+            env={**inherited(), "PYTHONPATH": str(SOURCE), "TMPDIR": str(temporary), **variables},
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
         )
-        self._family: set[psutil.Process] = set()
 
     @property
     def turn(self) -> int:
         """Turns taken; 0 before the first worker is started."""
         if self._memory is None:
-            with suppress(OSError, ValueError):  # it is gone, or has no size yet
+            # It is not there yet, or gone, or its memory has no size yet.
+            with suppress(OSError, ValueError, psutil.Error):
                 self._memory = self._open()
         if self._memory is None:
             return 0
         return int.from_bytes(self._memory[self._turn_at : self._turn_at + 8], "little")
 
     def _open(self) -> mmap.mmap | None:
-        for link in Path(f"/proc/{self.process.pid}/fd").iterdir():
+        for link in Path(f"/proc/{self.main().pid}/fd").iterdir():
             if link.readlink().name.startswith("memfd:a3c-bench"):
                 with link.open("rb") as file:
                     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -74,19 +77,27 @@ class Victim:
             if self.process.poll() is not None:
                 raise TrainingError(f"it ended before turn {turn}: {self.said()}")
             time.sleep(POLL_SECONDS)
-        self._family = {*psutil.Process(self.process.pid).children(recursive=True)}
         return self.turn
 
+    def main(self) -> psutil.Process:
+        """The training's main process: what was started, or the first below it; `psutil.Error` where there is none."""
+        started = psutil.Process(self.process.pid)
+        for process in (started, *started.children(recursive=True)):
+            if " ".join(ENTRY) in " ".join(process.cmdline()):
+                return process
+        raise psutil.NoSuchProcess(self.process.pid)
+
+    def helper(self, module: str) -> psutil.Process:
+        """The main process's child that runs a module of multiprocessing."""
+        return next(child for child in self.main().children() if module in " ".join(child.cmdline()))
+
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes: children of the fork server."""
-        return [child for child in self._family if child.is_running() and child.ppid() != self.process.pid]
+        """Its worker processes at this moment: children of the fork server."""
+        return self.helper("forkserver").children()
 
     def end(self) -> int:
         """Wait for its end; returns the exit code."""
-        with suppress(psutil.NoSuchProcess):
-            self._family |= {*psutil.Process(self.process.pid).children(recursive=True)}
-        self.process.wait(PATIENCE_SECONDS)
-        return self.process.returncode
+        return self.process.wait(PATIENCE_SECONDS)
 
     def said(self) -> str:
         """What it wrote to its standard error."""
@@ -101,9 +112,27 @@ class Victim:
         self._errors.close()
 
     def left(self) -> list[psutil.Process]:
-        """Processes of its that are still there."""
-        _, alive = psutil.wait_procs(list(self._family), timeout=3)
-        return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+        """Processes of its that do not end by themselves."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while (alive := [*filter(self._owns, psutil.process_iter())]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return alive
+
+    def _owns(self, process: psutil.Process) -> bool:
+        # By their session: one whose parent is gone is nobody's descendant any more.
+        with suppress(psutil.Error, ProcessLookupError):
+            return os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+
+def let_signals_through() -> None:
+    """Let trainings hear what this process was told to ignore, in the background for example: they would inherit that.
+
+    A function that does nothing, other than an ignored signal, is not inherited.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def inherited() -> dict[str, str]:

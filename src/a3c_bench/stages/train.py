@@ -16,6 +16,7 @@ from a3c_bench.results.models import moments
 from a3c_bench.stats import WINDOW, steps_to_threshold
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
+from a3c_bench.training.needs import require_room
 
 
 def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
@@ -25,6 +26,7 @@ def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
     """
     start_server()
     environment = describe(config.env)
+    require_room(config, environment, [algorithm])
     for warning in environment.warnings if config.schedule == "ordered" else ():
         print(f"a3c-bench: {warning}", file=sys.stderr)
     settings, title = config.algorithm(algorithm), f"train {algorithm} seed {seed}"

@@ -28,6 +28,7 @@ from a3c_bench.training.exchange.handoff import require_ordered_memory
 from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
 from a3c_bench.training.needs import require_room
 from a3c_bench.training.needs import shape as shape_of
+from a3c_bench.training.stall import Stall
 from a3c_bench.training.worker import EPISODE, Disturbance, Done, Failed, Job, Report, TimeSplit, run_worker
 
 POLL_SECONDS = 0.2
@@ -208,11 +209,12 @@ class Pool:
     def run(self, watcher: Watcher) -> None:
         """Return when every worker is done; raises `LostWorkerError` as soon as one is lost."""
         pause = min(KEEP_SECONDS, self.job.config.checkpoint.seconds)
-        due, asked, told = time.monotonic() + pause, False, False
+        due, asked, told, stall = time.monotonic() + pause, False, False, Stall()
         while any(member.done is None for member in self.members):
             returns = self.receive(min(POLL_SECONDS, pause))
             turn = int(self.tables.turn[0])
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
+            stall.look(turn, {member.process.name: member.process.pid or 0 for member in self.members})
             if not self.has_checkpoints:
                 if self.keep and not told:
                     print(f"a3c-bench: {self.job.config.env}: {NO_CHECKPOINTS}", file=sys.stderr)

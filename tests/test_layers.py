@@ -8,6 +8,7 @@ LAYERS = (
         "__init__",
         "arrays",
         "errors",
+        "fork_server",
         "params",
         "processes",
         "output",

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, ValidationError
 from pydantic_core import ErrorDetails
 
 from a3c_bench.algorithms.base import Settings
@@ -24,8 +24,6 @@ SectionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 # One file descriptor per worker is handed to every worker, and a process can be handed 256.
 Workers = Annotated[int, Field(ge=1, le=128)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
-# One row of statistics is kept for every turn, in shared memory.
-MOST_TURNS = 5_000_000
 TAKEN = ("textbook",)
 """Names that the profile gives to something else."""
 
@@ -74,8 +72,9 @@ class Profile(Section):
     threads: _Grid[Threads]
     schedules: _Grid[ScheduleName]
     repeats: Annotated[int, Field(ge=1, le=1000)]
-    turns: PositiveInt
-    textbook_episodes: PositiveInt
+    # Rounded up to whole rounds of all actors they are still within `MOST_TURNS`.
+    turns: Annotated[int, Field(ge=1, le=1_000_000)]
+    textbook_episodes: Annotated[int, Field(ge=1, le=1_000_000)]
     textbook_processes: _Grid[Workers]
 
 
@@ -102,12 +101,11 @@ class Config(Section):
 
     def with_algorithm(self, name: str, settings: Settings) -> "Config":
         """The same with other settings in the section `name`."""
-        return self.model_copy(update={"sections": {**self.sections, name: settings}})
+        return self.changed(sections={**self.sections, name: settings})
 
     def with_budget(self, rollouts: int) -> "Config":
         """The same with so many rollouts of every actor of every algorithm."""
-        sections = {name: settings.with_budget(rollouts) for name, settings in self.sections.items()}
-        return self.model_copy(update={"sections": sections})
+        return self.changed(sections={name: settings.with_budget(rollouts) for name, settings in self.sections.items()})
 
     def params(self) -> dict[str, Any]:
         """What params.yaml says, as plain values, of the algorithms that are listed: `parse_config` takes it again."""
@@ -146,7 +144,7 @@ def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:
             faults.append(Fault(f"algorithms: {_shorten(name)} has no section of its own; there are: {allowed}"))
     if faults or core is None:
         raise BadInputError(f"{path}: {_first(faults)}")
-    return core.model_copy(update={"sections": sections})
+    return core.changed(sections=sections)
 
 
 class Fault(NamedTuple):
@@ -185,11 +183,7 @@ def _settings(name: str, content: object, faults: list[Fault]) -> Settings | Non
     except ValueError as error:
         faults.append(Fault(f"{name}.kind: {_shorten(kind)} is unknown; {error}"))
         return None
-    settings = _validated(found, dict(content), faults, f"{name}.")
-    if settings and settings.turns > MOST_TURNS:
-        text = f"{name}: {settings.turns} turns in all are too many; at most {MOST_TURNS} are allowed"
-        faults.append(Fault(text))
-    return settings
+    return _validated(found, dict(content), faults, f"{name}.")
 
 
 def _validated(

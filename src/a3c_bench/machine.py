@@ -3,9 +3,11 @@
 import math
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from a3c_bench.numerics import PORTABLE, cpu_flags
 
@@ -38,6 +40,27 @@ def cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 def _share_of_first_version(cgroup: Path) -> str:
     """Quota and period of control groups' first version, as `cpu.max` of the second has them."""
     return " ".join((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+
+
+def available_memory(cgroup: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> int:
+    """Bytes that can be taken without swapping, or what the container is allowed where that is less."""
+    lines = (proc / "meminfo").read_text(encoding="utf-8").splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return min([free, *_memory_limits(cgroup, proc / "self" / "cgroup")])
+
+
+def _memory_limits(cgroup: Path, own: Path) -> Iterator[int]:
+    """Those of this process's control group and of the groups above it, of both versions."""
+    for line in own.read_text(encoding="utf-8").splitlines():
+        _, controllers, name = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root, file = (cgroup / "memory", "memory.limit_in_bytes") if controllers else (cgroup, "memory.max")
+        # Some containers see the name of their group, but only what is in it.
+        path = PurePosixPath(name.lstrip("/"))
+        for group in (path, *path.parents):
+            with suppress(OSError, ValueError):  # not there, or `max`
+                yield int((root / group / file).read_text())
 
 
 def host(machine_id: Path = Path("/etc/machine-id")) -> str:

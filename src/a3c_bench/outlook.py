@@ -21,8 +21,9 @@ from a3c_bench.errors import BadInputError
 from a3c_bench.machine import cores, fingerprint
 from a3c_bench.params import PARAMS_FILE, read_yaml
 from a3c_bench.results.files import MACHINE, PROFILE, read_json, train_folder
-from a3c_bench.stages.profile import fixed_work, grid
+from a3c_bench.stages.profile import fixed_work, grid, most_work
 from a3c_bench.training.alone import turns
+from a3c_bench.training.needs import require_room
 from a3c_bench.training.worker import Job
 
 LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
@@ -31,8 +32,12 @@ WITH_ALL_SECTIONS = ("profile", "report")
 UNREADABLE = (BadInputError, OSError, LookupError, ArithmeticError, TypeError, ValueError)
 PATIENCE_SECONDS = 1.0
 ENOUGH_TURNS = 64
-MOST_TURNS = 10**12
-"""What the profile is told to do has no upper limit."""
+
+
+def require_machine(config: Config) -> None:
+    """Raise `BadInputError` where this machine has too little for the trainings, or those of the profile."""
+    for work in (config, most_work(config)):
+        require_room(work, describe(work.env), work.algorithms)
 
 
 def remarks(config: Config) -> Iterator[str]:
@@ -113,7 +118,7 @@ def profile_time(config: Config, paces: dict[str, "Pace"]) -> "Span":
     work = fixed_work(config)
     spans = [
         paces[point.algorithm].training(
-            work.model_copy(update={"schedule": point.schedule, "workers": point.workers, "threads": point.threads})
+            work.changed(schedule=point.schedule, workers=point.workers, threads=point.threads)
         )
         for point in grid(config)
         if point.algorithm in paces
@@ -159,7 +164,7 @@ class Pace:
             rate = self._timed.steps / self._timed.seconds * min(config.workers, settings.actors, cores())
         low = self._timed.steps if self._steps is None else self._steps
         high = low if self._steps is not None else max(low, settings.longest_rollout(self._job.environment))
-        return Span(low, high) * (min(settings.turns, MOST_TURNS) / rate)
+        return Span(low, high) * (settings.turns / rate)
 
     @property
     def was_timed(self) -> bool:

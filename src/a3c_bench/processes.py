@@ -1,33 +1,83 @@
 """How the worker processes are started, and how one ended."""
 
+import ctypes
 import multiprocessing
+import os
 import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext
 
+from a3c_bench.errors import BadInputError, TrainingError
+
 # What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
-PRELOADED = ["a3c_bench.training.worker", "gymnasium.envs.classic_control"]
+PRELOADED = ["a3c_bench.fork_server", "a3c_bench.training.worker", "gymnasium.envs.classic_control"]
+OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
+"""They reach every process of a terminal: only the main process answers them, by ending the others."""
+PR_SET_PDEATHSIG = 1
 
 
 def start_server() -> None:
-    """Start the process from which workers are forked, so that its imports run beside ours."""
-    process_context()
+    """Start the process from which workers are forked, unless it runs, so that its imports run beside ours.
+
+    In the main thread: the kernel ends the server with the thread that started it.
+    """
     from multiprocessing import forkserver, resource_tracker
 
-    # The server starts the tracker first, and that lets SIGINT through again when it has.
-    resource_tracker.ensure_running()
-    # Ctrl-C reaches every process of the terminal: the server must not end in the middle of its imports.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    with _short_lived_folder() as folder, _signals_kept_from_children():
+        try:
+            resource_tracker.ensure_running()
+            # The tracker's start lets SIGINT through again.
+            signal.pthread_sigmask(signal.SIG_BLOCK, OF_THE_TERMINAL)
+            forkserver.ensure_running()
+        except OSError as error:
+            raise TrainingError(f"no worker process can be started ({error.strerror})") from None
+        server = vars(forkserver._forkserver)
+        if server["_forkserver_address"].startswith(folder):
+            # By descriptor it is found without its name, so that none is left behind, however the processes end.
+            socket = os.open(server["_forkserver_address"], os.O_PATH | os.O_CLOEXEC)
+            server["_forkserver_address"] = f"/proc/self/fd/{socket}"
+
+
+@contextmanager
+def _short_lived_folder() -> Iterator[str]:
+    """The folder in which multiprocessing makes its socket, by a name that is never too long for one."""
     try:
-        forkserver.ensure_running()
+        temporary = tempfile.TemporaryDirectory(prefix="a3c-bench-")
+    except OSError as error:
+        raise BadInputError(f"TMPDIR: {error.strerror}; set it to a folder that can be written") from None
+    with temporary as folder:
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        config = vars(multiprocessing.current_process())["_config"]
+        before, config["tempdir"] = config.get("tempdir"), f"/proc/self/fd/{descriptor}"
+        try:
+            yield config["tempdir"]
+        finally:
+            config["tempdir"] = before
+            os.close(descriptor)
+
+
+@contextmanager
+def _signals_kept_from_children() -> Iterator[None]:
+    # They inherit what is blocked, and must not end in the middle of their imports either.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OF_THE_TERMINAL)
+    try:
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def process_context() -> ForkServerContext:
     """How processes are started: forked from a server that has imported what workers need."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
+    start_server()
+    return multiprocessing.get_context("forkserver")
+
+
+def end_with_parent() -> None:
+    """From now on the kernel kills this process when the one that started it is gone, even if it is stopped."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def describe_exit(exit_code: int | None) -> str:

@@ -1,17 +1,31 @@
-"""How a command ends when it is told to: by Ctrl-C, by SIGTERM, or because the process that wanted it is gone."""
+"""How a command ends: when it is done, told to by a signal, or because the process that wanted it is gone."""
 
+import atexit
 import math
 import os
 import signal
+import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 SUPERVISOR_VARIABLE = "A3C_BENCH_SUPERVISOR"
 """Names the process (by its id) on whose behalf DVC runs the stages: `make` sets it."""
+SIGNALS = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "SIGTERM",
+    signal.SIGHUP: "SIGHUP",
+    signal.SIGQUIT: "SIGQUIT",
+}
+"""What tells a command to stop."""
+IGNORABLE = {signal.SIGHUP, signal.SIGQUIT}
+"""`nohup`, for one, has a command ignore them."""
 POLL_SECONDS = 0.2
+ORPHANED = "stopped because the process that started it is gone"
 ENDING_SECONDS = 3.0
 """For so long after it was told to stop, being told again changes nothing: it is ending, and has things to save."""
 
@@ -25,17 +39,20 @@ class StoppedError(BaseException):
 
 
 def watch() -> None:
-    """From now on, Ctrl-C and SIGTERM raise `StoppedError` in the main thread.
+    """From now on, `SIGNALS` raise `StoppedError` in the main thread.
 
-    So does, for a stage that DVC runs, the end of DVC or of the supervisor.
+    So does, for a stage that DVC runs, the end of DVC or of the supervisor; at once where that is gone already.
     """
     _Later.told = -math.inf
-    signal.signal(signal.SIGINT, _interrupted)
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in SIGNALS:
+        if number not in IGNORABLE or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _told)
     if "DVC_STAGE" not in os.environ:
         return
     signal.signal(signal.SIGUSR1, _orphaned)
     parent, supervisor = os.getppid(), _supervisor()
+    if supervisor is not None and not _alive(supervisor):
+        _stop(StoppedError(ORPHANED, 1))
 
     def poll() -> None:
         while os.getppid() == parent and (supervisor is None or _alive(supervisor)):
@@ -53,7 +70,7 @@ def _supervisor() -> int | None:
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
@@ -94,13 +111,33 @@ def _stop(error: StoppedError) -> None:
         raise error
 
 
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    _stop(StoppedError("stopped by Ctrl-C", 128 + signal.SIGINT))
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    _stop(StoppedError("stopped by SIGTERM", 128 + signal.SIGTERM))
+def _told(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGHUP:
+        _leave_terminal()
+    _stop(StoppedError(f"stopped by {SIGNALS[signal.Signals(number)]}", 128 + number))
 
 
 def _orphaned(number: int, frame: FrameType | None) -> None:
-    _stop(StoppedError("stopped because the process that started it is gone", 1))
+    _stop(StoppedError(ORPHANED, 1))
+
+
+def _leave_terminal() -> None:
+    """What would still be written to a terminal that is gone goes nowhere, where it would raise an error."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process, as Python would, but whatever threads an environment has left running."""
+    with signals_later(ending=True):
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                exit_code = exit_code or 1
+        os._exit(exit_code)

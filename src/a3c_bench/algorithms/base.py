@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from a3c_bench.arrays import Floats
 from a3c_bench.distributions.base import Distribution
@@ -14,7 +15,7 @@ from a3c_bench.distributions.choice import distribution_for
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.learning.rollout import Collector
 from a3c_bench.networks.base import Architecture, Layout, Network
-from a3c_bench.sections import Actors, AdamStatistics, Section
+from a3c_bench.sections import MOST_TURNS, Actors, AdamStatistics, Section
 from a3c_bench.seeding import Role, stream
 
 Rollout = TypeVar("Rollout")
@@ -104,6 +105,12 @@ class Settings(Section, ABC):
     actors: Actors
     adam_statistics: AdamStatistics
 
+    @model_validator(mode="after")
+    def _not_endless(self) -> Self:
+        if self.turns > MOST_TURNS:
+            raise ValueError(f"{self.turns} turns in all are too many; at most {MOST_TURNS} are allowed")
+        return self
+
     @property
     @abstractmethod
     def rollouts(self) -> int:
@@ -149,6 +156,10 @@ class Settings(Section, ABC):
     def textbook_episodes(self) -> int | None:
         """Episodes of a whole training, where that is the textbook's own loop."""
         return None
+
+    def buffer_bytes(self, environment: EnvironmentInfo, workers: int) -> int:
+        """Memory that the actors need in so many workers, at least: by default a gradient for each actor."""
+        return 4 * self.actors * self.layout(environment).size
 
     def objection(self, environment: EnvironmentInfo) -> str | None:
         """Why nobody can want these settings on an environment: the key, its value, and what mends it."""

@@ -1,9 +1,9 @@
 """The textbook loop: one environment per actor, one update after every finished episode."""
 
-from typing import Literal, Self, cast
+from typing import Annotated, Literal, Self, cast
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Settings, Statistics
 from a3c_bench.arrays import Floats
@@ -12,7 +12,7 @@ from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.learning.returns import discounted_returns, unit_length
 from a3c_bench.learning.rollout import Episode, EpisodeCollector
 from a3c_bench.networks.dense import Critic, DenseArchitecture
-from a3c_bench.sections import Fraction, Weight, Width, Widths
+from a3c_bench.sections import MOST_TURNS, Fraction, Weight, Width, Widths
 from a3c_bench.seeding import Role, environment_seed, stream
 
 FAILURE_REWARD = -10.0
@@ -24,7 +24,7 @@ TEXTBOOK_ENVIRONMENT = "CartPole"
 class Episodic(Settings):
     """The section of params."""
 
-    episodes: PositiveInt
+    episodes: Annotated[int, Field(ge=1, le=MOST_TURNS)]
     learning_rate: PositiveFloat
     gamma: Fraction
     critic_weight: Weight
@@ -44,7 +44,7 @@ class Episodic(Settings):
 
     def with_budget(self, rollouts: int) -> Self:
         """The same with so many episodes of every actor."""
-        return self.model_copy(update={"episodes": rollouts})
+        return self.changed(episodes=rollouts)
 
     def learning_rate_of(self, rollout: int) -> float:
         """It is constant."""

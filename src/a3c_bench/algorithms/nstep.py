@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Annotated, NamedTuple, Self, cast
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Settings, Statistics
 from a3c_bench.arrays import Flags, Floats
@@ -20,6 +20,8 @@ from a3c_bench.sections import Fraction, Weight, Widths
 from a3c_bench.seeding import Role, environment_seed, stream
 
 MOST_ROLLOUT_ROWS = 2**22
+MOST_STEPS = 10**14
+"""More than the most turns of the largest rollouts: what is within their bounds is within this."""
 # A rollout is learned in parts of this many rows, their gradients summed in order: threads can share the parts
 # between them and the sum stays the same.
 PART_ROWS = 1024
@@ -34,7 +36,7 @@ class NStep(Settings):
 
     envs: Annotated[int, Field(ge=1, le=65536)]
     rollout_steps: Annotated[int, Field(ge=1, le=65536)]
-    total_steps: PositiveInt
+    total_steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
     learning_rate: PositiveFloat
     final_learning_rate: Weight
     gamma: Fraction
@@ -61,7 +63,7 @@ class NStep(Settings):
     def with_budget(self, rollouts: int) -> Self:
         """The same with so many rollouts of every actor."""
         rows = rollouts * self.actors * self.envs * self.rollout_steps
-        return self.model_copy(update={"total_steps": rows})
+        return self.changed(total_steps=rows)
 
     def with_work_for_threads(self) -> Self:
         """The same with rollouts of three parts."""
@@ -75,6 +77,14 @@ class NStep(Settings):
     def longest_rollout(self, environment: EnvironmentInfo) -> int:
         """Env steps that a rollout has at most."""
         return self.envs * self.rollout_steps
+
+    def buffer_bytes(self, environment: EnvironmentInfo, workers: int) -> int:
+        """Memory of the workers' `Workspace`s and of the actors' environments, at least."""
+        rows, layout = self.envs * self.rollout_steps, self.layout(environment)
+        # The forward pass is kept, and of the backward pass the gradients and a scratch.
+        block = rows * (environment.observation.size + 3 * sum(self.hidden))
+        environments = self.actors * self.envs * environment.observation.size
+        return 4 * (workers * (block + self.parts * layout.size) + environments)
 
     def learning_rate_of(self, rollout: int) -> float:
         """It falls linearly over an actor's rollouts."""

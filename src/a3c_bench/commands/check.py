@@ -6,11 +6,12 @@ from a3c_bench.cli import checked
 def run() -> None:
     """Check params.yaml and this machine, and change nothing."""
     config = checked()
+    from a3c_bench import outlook
+
+    outlook.require_machine(config)
     print(
         f"params.yaml: valid; {config.env}, {', '.join(config.algorithms)}, {len(config.seeds)} seed(s), "
         f"{config.schedule}, workers {config.workers}, threads {config.threads}, {config.numerics}"
     )
-    from a3c_bench import outlook
-
     for line in (*outlook.remarks(config), outlook.estimate(config)):
         print(line)

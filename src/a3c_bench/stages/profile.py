@@ -25,6 +25,7 @@ from a3c_bench.seeding import Role, stream
 from a3c_bench.stats import bootstrap, paired_ratio
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
+from a3c_bench.training.needs import require_room
 
 SPLIT = ("environment", "acting", "learning", "submitting", "recording", "waiting")
 PREDICTED_WORKERS = tuple(2**power for power in range(11))
@@ -91,6 +92,7 @@ def run(config: Config) -> None:
     """Measure the grid, then write every sample, the table of points, and the current point's metrics."""
     start_server()
     environment = describe(config.env)
+    require_room(most_work(config), environment, config.algorithms)
     with Tracker("profile", config) as tracker:
         measured = measure(config, environment, grid(config))
         table = [summarise(point, measured, hosts(config, point)) for point in measured]
@@ -154,8 +156,7 @@ def _timed(config: Config, environment: EnvironmentInfo, point: Point) -> Sample
 
 def time_training(config: Config, environment: EnvironmentInfo, point: Point, instrumented: bool) -> Sample:
     """Train a fresh model for the fixed work of the params, in fresh worker processes."""
-    here = {"workers": point.workers, "threads": point.threads, "schedule": point.schedule}
-    work = fixed_work(config).model_copy(update=here)
+    work = fixed_work(config).changed(workers=point.workers, threads=point.threads, schedule=point.schedule)
     timed = replace(environment, timed=instrumented)
     return as_sample(pool.train(work, point.algorithm, PROFILE_SEED, environment=timed), instrumented)
 
@@ -184,7 +185,12 @@ def fixed_work(config: Config) -> Config:
         name: settings.with_budget(max(2, -(-config.profile.turns // settings.actors)))
         for name, settings in config.sections.items()
     }
-    return config.model_copy(update={"sections": sections})
+    return config.changed(sections=sections)
+
+
+def most_work(config: Config) -> Config:
+    """The fixed work of the points that need the most of the machine."""
+    return fixed_work(config).changed(workers=max(*config.profile.workers, config.workers))
 
 
 def _shares(outcome: pool.Outcome) -> dict[str, float]:

@@ -16,6 +16,7 @@ from a3c_bench.results.private import only_one
 from a3c_bench.stats import WINDOW, steps_to_threshold
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
+from a3c_bench.training.needs import require_room
 
 
 def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
@@ -31,6 +32,7 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
     """Train, then write the model, its learning curve, the updates, the digests and the metrics."""
     start_server()
     environment = describe(config.env)
+    require_room(config, environment, [algorithm])
     for warning in environment.warnings if config.schedule == "ordered" else ():
         say(warning)
     settings, title = config.algorithm(algorithm), f"train {algorithm} seed {seed}"

@@ -4,8 +4,8 @@ import fcntl
 import itertools
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -26,9 +26,11 @@ from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
 from a3c_bench.training.crew import pack
 from a3c_bench.training.exchange.handoff import require_ordered_memory
 from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
+from a3c_bench.training.needs import require_room
+from a3c_bench.training.needs import shape as shape_of
+from a3c_bench.training.stall import Stall
 from a3c_bench.training.worker import EPISODE, Disturbance, Done, Failed, Job, Report, TimeSplit, run_worker
 
-DIGESTS = 20
 POLL_SECONDS = 0.2
 PIPE_BYTES = 1 << 20
 KEEP_SECONDS = 1.0
@@ -118,6 +120,7 @@ def train(
     """
     require_ordered_memory()
     job = Job(config, algorithm, seed, environment or describe(config.env))
+    require_room(config, job.environment, [algorithm])
     if disturbance:
         job = replace(job, disturbance=disturbance)
     checkpoint, started = start, time.perf_counter()
@@ -163,8 +166,20 @@ class Pool:
         return not self.tables.pinned[0]
 
     def __enter__(self) -> "Pool":
-        self.job = job = replace(self.job, environment=self.job.environment.with_packing())
-        settings = job.settings
+        self.job = replace(self.job, environment=self.job.environment.with_packing())
+        with _refusals_in_a_line():
+            self._share()
+            self.started = time.perf_counter()
+            try:
+                for worker in range(self.job.workers):
+                    self.members.append(self._start(worker))
+            except BaseException:
+                self._stop()
+                raise
+        return self
+
+    def _share(self) -> None:
+        job, settings = self.job, self.job.settings
         self.tables = SharedTables(shape(job))
         self.tables.pinned[0] = self.tables.shape.parcel_bytes == 0
         self.bells = [Bell() for _ in range(job.workers)]
@@ -174,14 +189,6 @@ class Pool:
         if self.checkpoint:
             self.checkpoint.restore(self.tables)
             self.episodes.append(self.checkpoint.episodes)
-        self.started = time.perf_counter()
-        try:
-            for worker in range(job.workers):
-                self.members.append(self._start(worker))
-        except BaseException:
-            self._stop()
-            raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -206,11 +213,12 @@ class Pool:
     def run(self, watcher: Watcher) -> None:
         """Return when every worker is done; raises `LostWorkerError` as soon as one is lost."""
         pause = min(KEEP_SECONDS, self.job.config.checkpoint.seconds)
-        due, asked, told = time.monotonic() + pause, False, False
+        due, asked, told, stall = time.monotonic() + pause, False, False, Stall()
         while any(member.done is None for member in self.members):
             returns = self.receive(min(POLL_SECONDS, pause))
             turn = int(self.tables.turn[0])
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
+            stall.look(turn, {member.process.name: member.process.pid or 0 for member in self.members})
             if not self.has_checkpoints:
                 if self.keep and not told:
                     print(f"a3c-bench: {self.job.config.env}: {NO_CHECKPOINTS}", file=sys.stderr)
@@ -292,12 +300,20 @@ class Pool:
         )
 
 
+@contextmanager
+def _refusals_in_a_line() -> Iterator[None]:
+    """What the machine does not give becomes a `TrainingError`: memory, descriptors, processes."""
+    try:
+        yield
+    except (MemoryError, EOFError, OSError) as error:
+        ended = "the server that starts them ended" if isinstance(error, EOFError | ConnectionError) else ""
+        reason = ended or getattr(error, "strerror", None) or str(error) or "too little memory"
+        raise TrainingError(f"the workers cannot be started ({reason}); fewer workers need less") from None
+
+
 def shape(job: Job) -> Shape:
     """The sizes of a job's shared memory."""
-    settings = job.settings
-    parameters = settings.layout(job.environment).size
-    sets = settings.actors if settings.adam_statistics == "own" else 1
-    return Shape(parameters, settings.actors, settings.rollouts, sets, DIGESTS, parcel_bytes(job))
+    return shape_of(job.settings, job.environment, parcel_bytes(job))
 
 
 def parcel_bytes(job: Job) -> int:

@@ -1,19 +1,14 @@
 """The worker: one process that hosts some of the actors and runs the algorithm's loop for them."""
 
 import math
-import os
-import shutil
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
-from multiprocessing.util import get_temp_dir
+from multiprocessing.connection import Connection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +19,7 @@ from a3c_bench.algorithms.base import InOrder, Settings, Statistics
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, TimedEnvironment
 from a3c_bench.learning.episodes import FINISHED
+from a3c_bench.processes import OF_THE_TERMINAL, end_with_parent
 from a3c_bench.training.crew import Crew
 from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import Bell, SharedTables
@@ -148,17 +144,16 @@ class Reporter:
 
 def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
     """The process's entry: run the loop and report how it ended."""
-    # Ctrl-C reaches the whole process group: only the main process answers it, by stopping the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    watch = _die_with_parent()
+    # Once more, and for workers that no fork server has started.
+    for number in OF_THE_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
     try:
         _work(job, worker, tables, bells, channel)
     except (Exception, SystemExit) as error:  # an environment's own code may raise anything
         what = str(error) if isinstance(error, NonFiniteLossError) else f"{type(error).__name__}: {error}"
-        try:
+        with suppress(OSError):  # nobody is there to read it
             channel.send(Failed(" ".join(what.split())[:LONGEST_MESSAGE], traceback.format_exc()))
-        except OSError:  # nobody is there to read it: the watch has something to tidy up, and then ends this process
-            watch.join()
         raise SystemExit(1) from None
 
 
@@ -242,19 +237,3 @@ def _peak_memory() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _die_with_parent() -> threading.Thread:
-    """End this process as soon as the main process is gone, whatever it is doing."""
-    parent = parent_process()
-    assert parent is not None, "a worker is started by the pool"
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        # The fork server's socket, which is the same folder for all: the main process cannot remove it any more.
-        shutil.rmtree(get_temp_dir(), ignore_errors=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    thread = threading.Thread(target=watch, name="parent watch", daemon=True)
-    thread.start()
-    return thread

@@ -1,11 +1,14 @@
 """A fresh clone of the current commit, in a temporary folder, and the pipeline run in it from nothing."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,10 @@ from a3c_bench.errors import TrainingError
 from a3c_bench.numerics import unpinned_environment
 from a3c_bench.params import PARAMS_FILE
 from a3c_bench.repository import git
-from a3c_bench.supervision import SUPERVISOR_VARIABLE
+from a3c_bench.supervision import SUPERVISOR_VARIABLE, signals_later
 
 LOG_LINES = 30
+ENDING_SECONDS, POLL_SECONDS = 10.0, 0.05
 # Where DVC and MLflow would find another cache, another store or another run than the clone's own.
 FOREIGN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "PYTHONPATH")
 
@@ -25,11 +29,14 @@ FOREIGN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "DVC_ROOT", "DVC_STAGE", "DVC
 @contextmanager
 def clone() -> Iterator[Path]:
     """A clone of the current folder's repository at its current commit; it is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
-        target = Path(folder) / "clone"
-        git("clone", "--quiet", "--no-hardlinks", ".", str(target))
-        (Path(folder) / "settings").mkdir()
-        yield target
+    folder = Path(tempfile.mkdtemp(prefix="a3c-bench-"))
+    try:
+        git("clone", "--quiet", "--no-hardlinks", ".", str(folder / "clone"))
+        (folder / "settings").mkdir()
+        yield folder / "clone"
+    finally:
+        with signals_later():
+            shutil.rmtree(folder)
 
 
 def change_params(repository: Path, changes: Mapping[str, Any]) -> None:
@@ -55,6 +62,7 @@ def reproduce(repository: Path, targets: Sequence[str], started: Callable[[str],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None
@@ -63,12 +71,24 @@ def reproduce(repository: Path, targets: Sequence[str], started: Callable[[str],
             if line.startswith("Running stage '"):
                 started(line.split("'")[1])
     finally:
-        # Ends by itself, or is told to where this command is being stopped; its stage notices that it is gone.
-        if process.poll() is None and sys.exc_info()[0]:
-            process.terminate()
+        if sys.exc_info()[0]:
+            with signals_later():
+                _end_all(process)
         process.wait()
     if process.returncode:
         raise TrainingError(f"dvc repro ended with exit code {process.returncode}", "".join(said[-LOG_LINES:]))
+
+
+def _end_all(leader: subprocess.Popen[str]) -> None:
+    """End the processes of a session: while one of them still writes, its folder cannot be removed."""
+    for number, seconds in ((signal.SIGTERM, ENDING_SECONDS), (signal.SIGKILL, 1.0)):
+        deadline = time.monotonic() + seconds
+        with suppress(ProcessLookupError):  # there is none left
+            os.killpg(leader.pid, number)
+            while time.monotonic() < deadline:
+                leader.poll()
+                os.killpg(leader.pid, 0)
+                time.sleep(POLL_SECONDS)
 
 
 def environment(settings: Path) -> dict[str, str]:

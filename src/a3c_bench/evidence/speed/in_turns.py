@@ -19,6 +19,7 @@ from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.processes import process_context
+from a3c_bench.sections import MOST_TURNS
 from a3c_bench.seeding import Role, stream
 from a3c_bench.training.pool import Pool
 from a3c_bench.training.worker import Job
@@ -82,8 +83,10 @@ def training(
     **changes: Any,
 ) -> Iterator[Contestant]:
     """A training without an end, with `changes` of the params' top-level keys."""
-    endless = config.model_copy(update=changes).with_budget(ROLLOUTS)
-    begun = 4 * config.algorithm(algorithm).actors
+    settings = config.algorithm(algorithm)
+    budget = settings.with_budget(min(ROLLOUTS, MOST_TURNS // settings.actors))
+    endless = config.changed(**changes).with_algorithm(algorithm, budget)
+    begun = 4 * settings.actors
     with Pool(Job(endless, algorithm, 0, describe(config.env))) as pool:
         while int(pool.tables.turn[0]) < begun:
             pool.receive(SETTLING_SECONDS)

@@ -2,8 +2,8 @@
 
 import os
 import pkgutil
-import shutil
 import sys
+import traceback
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -111,8 +111,8 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     output.keep_going()
-    supervision.watch()
     try:
+        supervision.watch()
         code = app(prog_name="a3c-bench", standalone_mode=False)
     except UsageError as error:
         # Without any argument the help was the answer, and there is nothing left to say.
@@ -122,7 +122,7 @@ def main() -> None:
     except (ImportError, RuntimeError) as error:
         refused = numerics.refused_by_numpy(error)
         if refused is None:
-            raise
+            end_unexpectedly()
         fail(refused, 2)
     except BadInputError as error:
         fail(with_notes(str(error), error), 2)
@@ -133,7 +133,15 @@ def main() -> None:
         fail(with_notes(message, error), 1)
     except supervision.StoppedError as stopped:
         fail(with_notes(stopped.reason, stopped), stopped.exit_code)
-    sys.exit(code)
+    except Exception:  # a mistake of this program
+        end_unexpectedly()
+    supervision.leave(code or 0)
+
+
+def end_unexpectedly() -> NoReturn:
+    """Print where a mistake of this program is, and end."""
+    traceback.print_exc()
+    supervision.leave(1)
 
 
 def usage(error: Any) -> str:
@@ -154,8 +162,5 @@ def fail(message: str, exit_code: int) -> NoReturn:
     say(message)
     sys.stdout.flush()
     sys.stderr.flush()
-    if "multiprocessing.util" in sys.modules:
-        # The fork server's socket: nothing else removes it on this way out.
-        shutil.rmtree(sys.modules["multiprocessing.util"].get_temp_dir(), ignore_errors=True)
     # At once: MLflow's threads may take seconds to wind up, and whoever stopped the stage is waiting for its end.
     os._exit(exit_code)

@@ -39,6 +39,15 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest // 2]}…{text[-longest // 2 :]}"
 
 
+def describe_error(error: BaseException) -> str:
+    """What somebody else's code raised: its type and what it says, if it can say it."""
+    try:
+        said = " ".join(str(error).split())
+    except BaseException:  # its own code too may raise anything
+        said = ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 def reason(error: Exception) -> str:
     """What is wrong, in one line."""
     if isinstance(error, OSError):

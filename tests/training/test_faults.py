@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from a3c_bench.algorithms.base import Losses, Statistics
 from a3c_bench.errors import LostWorkerError, TrainingError
 from a3c_bench.evidence.reproducibility.trial import fingerprint
+from a3c_bench.processes import start_server
 from a3c_bench.training import pool
 from a3c_bench.training.exchange.memory import Bell, SharedTables
 from a3c_bench.training.turns import Ordered
@@ -39,7 +40,7 @@ def workers_of(process):
 @pytest.fixture(autouse=True)
 def nothing_left_open():
     """No name in shared memory, and no descriptor of this process."""
-    pool.start_server()
+    start_server()
     before, descriptors = set(SHARED_MEMORY.iterdir()), psutil.Process().num_fds()
     yield
     wait_until(lambda: not set(SHARED_MEMORY.iterdir()) - before - mapped_by_others())

@@ -32,7 +32,7 @@ def settings_class(kind: object) -> type[Settings]:
         raise ValueError(f"allowed: {', '.join(sorted(known))}, or package.module:Name of your own")
     try:
         found = getattr(_imported(module), name)
-    except (KeyboardInterrupt, StoppedError):
+    except StoppedError:
         raise
     except BaseException as error:  # a module's own code may raise anything
         raise ValueError(

@@ -1,6 +1,7 @@
 """Gymnasium environments, as training and evaluation need them."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,12 +9,13 @@ from functools import cache, partial
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from a3c_bench.environments.packing import Packing, Replayed, Together, make_plain
 from a3c_bench.environments.spaces import ActionSpec, ObservationSpec
 from a3c_bench.environments.trial import findings, keeps_state, survives
-from a3c_bench.errors import BadInputError
+from a3c_bench.errors import BadInputError, describe_error
 from a3c_bench.supervision import StoppedError
 
 LONGEST_REASON = 300
@@ -158,7 +160,10 @@ def _make_and_use(name: str) -> None:
 def use_once(environment: gymnasium.Env[Any, Any]) -> None:
     """Reset it, step it once and close it."""
     environment.reset(seed=0)
-    environment.step(environment.action_space.sample())
+    _, reward, terminated, truncated, _ = environment.step(environment.action_space.sample())
+    float(reward)
+    if not all(isinstance(over, bool | np.bool_ | int | np.integer) for over in (terminated, truncated)):
+        raise TypeError(f"a step says terminated {terminated!r} and truncated {truncated!r}: true or false are allowed")
     environment.close()
 
 
@@ -166,11 +171,14 @@ def use_once(environment: gymnasium.Env[Any, Any]) -> None:
 def own_code(name: str, what: str) -> Iterator[None]:
     """Whatever an environment's own code raises becomes a `BadInputError` of one line; so does its wish to exit."""
     try:
-        yield
-    except (BadInputError, StoppedError, KeyboardInterrupt):
+        with warnings.catch_warnings():
+            # Gymnasium's advice, and a package's own: nobody here can follow it.
+            warnings.simplefilter("ignore")
+            yield
+    except (BadInputError, StoppedError):
         raise
     except BaseException as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+        reason = describe_error(error)[:LONGEST_REASON]
         raise BadInputError(f"env: {name!r} {what} ({reason}); allowed: an installed Gymnasium id") from None
 
 

@@ -76,8 +76,7 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         try:
-            folders = (self._all.parent, self._all, self._folder)
-            self._lock = locked(self._folder, os.O_RDONLY | os.O_DIRECTORY, folders)
+            self._lock = self._locked_folder()
         except BlockingIOError:  # in another folder: an experiment of DVC's queue
             say(f"{self._folder}: another process trains the same; this one makes no checkpoints")
         except (OSError, RefusedError) as error:
@@ -86,6 +85,9 @@ class Checkpoints:
             for left in self._folder.glob(f"*{PARTIAL}"):
                 remove(left)
         return self
+
+    def _locked_folder(self) -> int:
+        return locked(self._folder, os.O_RDONLY | os.O_DIRECTORY, (self._all.parent, self._all, self._folder))
 
     def newest(self) -> Checkpoint | None:
         """The newest one that is whole; says which it is, and what is wrong with newer ones."""
@@ -134,7 +136,17 @@ class Checkpoints:
             for folder in (self._folder, self._all, self._all.parent):
                 with suppress(OSError):
                     folder.rmdir()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _make_folder_again(self) -> None:
+        """Where somebody has removed it while training ran."""
+        if self._lock is None or os.fstat(self._lock).st_nlink:
+            return
         os.close(self._lock)
+        self._lock = self._written = None
+        self._lock = self._locked_folder()
+        say(f"{self._folder}: was removed while training ran; it is made again")
 
     def _place(self, checkpoint: Checkpoint) -> str:
         return f"turn {checkpoint.turn:,} of {self._turns:,}"
@@ -144,8 +156,9 @@ class Checkpoints:
         if self._last is not None and self._last is not self._written and self._lock is not None:
             self._due = time.monotonic() + self._seconds
             try:
+                self._make_folder_again()
                 write(self._folder / f"{self._last.turn:09d}{SUFFIX}", self._last, self._identity)
-            except OSError as error:
+            except (OSError, RefusedError) as error:
                 if not self._told_of_failure:
                     say(f"a checkpoint cannot be written ({reason(error)}); training goes on")
                     self._told_of_failure = True

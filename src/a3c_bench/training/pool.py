@@ -2,7 +2,6 @@
 
 import fcntl
 import itertools
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from a3c_bench.arrays import Floats
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.environments.packing import room
-from a3c_bench.errors import LostWorkerError, TrainingError
+from a3c_bench.errors import LostWorkerError, TrainingError, say
 from a3c_bench.processes import describe_exit, process_context
 from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
 from a3c_bench.training.crew import pack
@@ -135,7 +134,7 @@ def train(
                 checkpoint = pool.checkpoint
                 turn = checkpoint.turn if checkpoint else 0
                 again = f"all workers start again at turn {turn:,} (restart {restart} of {max_restarts})"
-                print(f"a3c-bench: {lost}; {again}", file=sys.stderr)
+                say(f"{lost}; {again}")
     raise AssertionError("unreachable")
 
 
@@ -221,7 +220,7 @@ class Pool:
             stall.look(turn, {member.process.name: member.process.pid or 0 for member in self.members})
             if not self.has_checkpoints:
                 if self.keep and not told:
-                    print(f"a3c-bench: {self.job.config.env}: {NO_CHECKPOINTS}", file=sys.stderr)
+                    say(f"{self.job.config.env}: {NO_CHECKPOINTS}")
                     told = True
                 continue
             if not asked and time.monotonic() > due:

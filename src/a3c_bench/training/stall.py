@@ -1,9 +1,10 @@
 """A training that stands still, and why: said once, in a line."""
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from a3c_bench.errors import say
 
 STALL_SECONDS = 10.0
 TIMES_LONGEST = 3.0
@@ -30,7 +31,7 @@ class Stall:
             self._longest = max(self._longest, self._seconds)
             self._turn, self._seconds, self._told = turn, 0.0, False
         elif not self._told and self._seconds > max(STALL_SECONDS, TIMES_LONGEST * self._longest):
-            print(f"a3c-bench: no turn for {self._seconds:.0f} s; {why(workers)}; waiting goes on", file=sys.stderr)
+            say(f"no turn for {self._seconds:.0f} s; {why(workers)}; waiting goes on")
             self._told = True
 
 

@@ -18,6 +18,7 @@ from a3c_bench import numerics
 from a3c_bench.algorithms.base import InOrder, Settings, Statistics
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, TimedEnvironment
+from a3c_bench.errors import describe_error
 from a3c_bench.learning.episodes import FINISHED
 from a3c_bench.processes import OF_THE_TERMINAL, end_with_parent
 from a3c_bench.training.crew import Crew
@@ -151,9 +152,9 @@ def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell
     try:
         _work(job, worker, tables, bells, channel)
     except (Exception, SystemExit) as error:  # an environment's own code may raise anything
-        what = str(error) if isinstance(error, NonFiniteLossError) else f"{type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, NonFiniteLossError) else describe_error(error)
         with suppress(OSError):  # nobody is there to read it
-            channel.send(Failed(" ".join(what.split())[:LONGEST_MESSAGE], traceback.format_exc()))
+            channel.send(Failed(what[:LONGEST_MESSAGE], traceback.format_exc()))
         raise SystemExit(1) from None
 
 

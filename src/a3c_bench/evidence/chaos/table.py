@@ -50,6 +50,7 @@ COLUMNS = (
     "resume_seconds",
     "note",
 )
+LONGEST_NOTE = 300
 YES_NO = {True: "yes", False: "no"}
 
 
@@ -200,7 +201,8 @@ def _strike(scene: Scene, stage: Stage, kind: str) -> Struck:
         try:
             KINDS[kind](scene)
         except Exception as error:  # whatever it is, it is this fault's row and not the table's end
-            return Struck(kind, environment, scene, False, False, " ".join(f"{type(error).__name__}: {error}".split()))
+            note = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_NOTE]
+            return Struck(kind, environment, scene, False, False, note)
         hashes = scene.results()
     different = sorted(name for name in stage.hashes if hashes.get(name) != stage.hashes[name])
     note = f"different: {', '.join(different)}" if different else ""

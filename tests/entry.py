@@ -5,6 +5,7 @@ commands import is there already, pinned as the entry would pin it: `check`'s, o
 these do without MLflow.
 """
 
+import atexit
 import json
 import os
 import signal
@@ -47,6 +48,8 @@ def run(folder: str, arguments: list[str], outputs: Path) -> int:
     """The exit code; as a shell gives it, if a signal (the alarm, when it hangs) ended it."""
     child = os.fork()
     if child == 0:
+        # What this program is to do at its end is not the child's to do.
+        atexit._clear()
         signal.alarm(SECONDS)
         os.chdir(folder)
         for number, name in ((1, "out"), (2, "err")):

@@ -22,7 +22,7 @@ class Unpackable(CartPoleEnv):
 
 
 class Growing(CartPoleEnv):
-    """Holds two million bytes from its hundredth step on."""
+    """Holds eight million bytes from its hundredth step on."""
 
     def __init__(self):
         super().__init__()
@@ -31,7 +31,7 @@ class Growing(CartPoleEnv):
     def step(self, action):
         self._steps += 1
         if self._steps == 100:
-            self._memory = bytes(2_000_000)
+            self._memory = bytes(8_000_000)
         return super().step(action)
 
 

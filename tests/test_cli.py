@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT, environment, small_config, small_params, write_params
 
 from a3c_bench.commands import chosen, chosen_algorithm
+from a3c_bench.config import parse_config
 from a3c_bench.errors import BadInputError
 
 
@@ -85,9 +86,10 @@ def test_a_wrong_choice_gives_one_line(a3c_bench, command):
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "x; y", ".", "-x", "", "é", "x\n"])
 def test_an_algorithm_must_be_able_to_name_a_file(name):
-    config = small_config().model_copy(update={"algorithms": (name,)})
-    with pytest.raises(BadInputError, match="cannot name a file"):
-        chosen_algorithm(config, None)
+    params = small_params(algorithms=[name])
+    params[name] = params["nstep"]
+    with pytest.raises(BadInputError, match=r"algorithms\.0: .* is not allowed"):
+        parse_config(params)
 
 
 def assert_one_line(result, words):

@@ -102,6 +102,7 @@ def repository(tmp_path):
     return Repository(tmp_path / "repository")
 
 
+@pytest.mark.slow
 def test_a_slower_commit_fails_and_the_reports_tell(repository):
     repository.suite(names=("one",))
     repository.suite(names=("one",), calls=400_000)

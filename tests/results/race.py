@@ -4,6 +4,7 @@ Reads {"folder", "count"} as lines of JSON and answers with the pid, the exit co
 the stage imports is there already, so that all begin at the same moment; MLflow is left out.
 """
 
+import atexit
 import json
 import os
 import sys
@@ -33,6 +34,8 @@ def start(folder: str, errors: Path) -> int:
     child = os.fork()
     if child:
         return child
+    # What this program is to do at its end is not the child's to do.
+    atexit._clear()
     os.chdir(folder)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)

@@ -192,6 +192,7 @@ def test_a_checkpoint_of_other_params_is_left_alone(folder):
     assert checkpoints(folder)
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_another_number_of_workers(folder, undisturbed):
     interrupt(folder, "nstep")
     write_params(folder, small_params(**LONGER, workers=3))
@@ -199,6 +200,7 @@ def test_training_goes_on_with_another_number_of_workers(folder, undisturbed):
     assert results(folder, "nstep") == results(undisturbed, "nstep")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "variables"), [(["--fresh"], {}), ([], {"A3C_BENCH_FRESH": "1"})])
 def test_fresh_ignores_checkpoints(arguments, variables, folder, undisturbed):
     interrupt(folder, "nstep")
@@ -207,6 +209,7 @@ def test_fresh_ignores_checkpoints(arguments, variables, folder, undisturbed):
     assert results(folder, "nstep") == results(undisturbed, "nstep")
 
 
+@pytest.mark.slow
 def test_a_folder_that_others_can_enter_is_refused(folder, undisturbed):
     (folder / ".a3c-bench").mkdir()
     (folder / ".a3c-bench").chmod(0o755)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment, small_params, write_params
+from conftest import WITHOUT_MLFLOW, environment, small_params, write_params
 
 from a3c_bench.errors import BadInputError
 from a3c_bench.results.files import write_all
@@ -28,7 +28,11 @@ for call in range({calls}):
 
 def python(code, folder, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environment(PYTHONPATH=WITHOUT_MLFLOW),
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -94,7 +98,7 @@ def race():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env=environment(PYTHONPATH=WITHOUT_MLFLOW),
     )
 
     def run(folder, count):
@@ -147,7 +151,11 @@ def trained_by_another(workspace):
     write_params(workspace, small_params(nstep={"total_steps": 100_000_000}))
     command = [sys.executable, "-m", "a3c_bench", "train"]
     process = subprocess.Popen(
-        command, cwd=workspace, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=workspace,
+        env=environment(PYTHONPATH=WITHOUT_MLFLOW),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     while not list(workspace.glob(".a3c-bench/checkpoints/*/*.checkpoint")):
         assert process.poll() is None
@@ -159,7 +167,7 @@ def trained_by_another(workspace):
 
 def test_the_second_training_is_told_who_trains_and_does_nothing(trained_by_another, a3c_bench, workspace):
     before = {path for path in workspace.rglob("*") if path.suffix not in {".checkpoint", ".partial"}}
-    result = a3c_bench("train", "--fresh")
+    result = a3c_bench("train", "--fresh", PYTHONPATH=WITHOUT_MLFLOW)
     assert result.returncode == 2
     assert int(TURNED_AWAY.fullmatch(result.stderr)[1]) == trained_by_another.pid
     assert result.stdout == ""
@@ -167,9 +175,10 @@ def test_the_second_training_is_told_who_trains_and_does_nothing(trained_by_anot
     assert {path for path in after - before if "mlflow" not in path.name} == set()
 
 
+@pytest.mark.slow
 def test_a_killed_training_keeps_nobody_away(trained_by_another, a3c_bench, workspace):
     trained_by_another.kill()
     trained_by_another.wait()
     write_params(workspace, small_params(nstep={"total_steps": 1_600}))
-    assert a3c_bench("train").returncode == 0
+    assert a3c_bench("train", PYTHONPATH=WITHOUT_MLFLOW).returncode == 0
     assert not list(workspace.glob(".a3c-bench/*.lock"))

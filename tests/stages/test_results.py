@@ -20,6 +20,7 @@ from a3c_bench.evidence.reproducibility.proof import COLUMNS
 from a3c_bench.report import aggregate
 from a3c_bench.results.about import about_bytes
 from a3c_bench.results.files import (
+    BAD_INPUTS_ABOUT,
     FAULTS_ABOUT,
     PEERS_ABOUT,
     PROOF_ABOUT,
@@ -46,8 +47,8 @@ def proof(workspace):
     """What other targets measured, as if on small params: the report shows it."""
     for name in ("reproducibility", "peers", "speed"):
         shutil.copytree(ROOT / "reports" / name, workspace / "reports" / name)
-    for about in (PROOF_ABOUT, FAULTS_ABOUT, PEERS_ABOUT, SPEED_ABOUT):
-        about.write_bytes(about_bytes("CartPole-v1", small_config().model_dump(mode="json"), "1234567"))
+    for about in (PROOF_ABOUT, FAULTS_ABOUT, BAD_INPUTS_ABOUT, PEERS_ABOUT, SPEED_ABOUT):
+        about.write_bytes(about_bytes("CartPole-v1", small_config().params(), "1234567"))
 
 
 def results(folder):
@@ -179,6 +180,7 @@ def test_profile_and_report(workspace, proof, monkeypatch):
     assert results(workspace) == first, "the same data must give the same bytes"
 
 
+@pytest.mark.slow
 def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspace, proof):
     config = small_config(algorithms=["nstep"])
     train.run(config, "nstep", 5)
@@ -196,6 +198,7 @@ def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspac
     assert set(pd.read_csv("reports/report/seeds.csv")["seed"]) == {0}
 
 
+@pytest.mark.slow
 def test_a_training_without_a_finished_episode_is_reported(workspace):
     # A car that arrives nowhere drives on for 200 env steps; two rollouts have ten.
     config = small_config(env="MountainCar-v0", algorithms=["nstep"], nstep={"total_steps": 200}, seeds=[0, 1])
@@ -219,6 +222,7 @@ def test_a_seed_without_a_finished_episode_does_not_cut_the_others_short(workspa
     assert second.isna().all() and bands["iqm"].isna().all()
 
 
+@pytest.mark.slow
 def test_parts_that_are_not_measured_yet_leave_a_note(workspace):
     config = small_config(algorithms=["nstep"])
     whole_pipeline(config)
@@ -260,6 +264,7 @@ def test_all_files_are_written_or_none(tmp_path):
     assert stat.S_IMODE(good.stat().st_mode) & stat.S_IRUSR
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_proof(workspace, proof):
     config = small_config()
     header = ",".join(COLUMNS)

@@ -7,7 +7,7 @@ from conftest import ROOT, small_config
 
 from a3c_bench.report import supplements
 from a3c_bench.results.about import about_bytes
-from a3c_bench.results.files import FAULTS_ABOUT, PEERS_ABOUT, PROOF_ABOUT, SPEED_ABOUT, json_bytes
+from a3c_bench.results.files import BAD_INPUTS_ABOUT, FAULTS_ABOUT, PEERS_ABOUT, PROOF_ABOUT, SPEED_ABOUT, json_bytes
 
 PER_ALGORITHM = ("proof", "price", "schedules", "schedule_curves", "faults", "speed")
 
@@ -20,8 +20,8 @@ def measured(workspace):
 
     def write(**changes):
         config = small_config(**changes)
-        for about in (PROOF_ABOUT, FAULTS_ABOUT, PEERS_ABOUT, SPEED_ABOUT):
-            about.write_bytes(about_bytes(config.env, config.model_dump(mode="json"), "1234567"))
+        for about in (PROOF_ABOUT, FAULTS_ABOUT, BAD_INPUTS_ABOUT, PEERS_ABOUT, SPEED_ABOUT):
+            about.write_bytes(about_bytes(config.env, config.params(), "1234567"))
 
     return write
 
@@ -64,7 +64,7 @@ def test_a_table_whose_environment_nothing_tells_is_not_shown(measured):
 
 
 def test_the_committed_tables_tell_their_environment():
-    for path in (PROOF_ABOUT, FAULTS_ABOUT, PEERS_ABOUT, SPEED_ABOUT):
+    for path in (PROOF_ABOUT, FAULTS_ABOUT, BAD_INPUTS_ABOUT, PEERS_ABOUT, SPEED_ABOUT):
         about = supplements.read_about(ROOT / path)
         assert about["env"] == about["params"]["env"] == "CartPole-v1", path
         assert about["commit"]

@@ -21,6 +21,7 @@ def runs(client):
     return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
 
 
+@pytest.mark.slow
 @MLFLOW_WARNINGS
 def test_a_training_run_is_shown_in_full(a3c_bench, workspace, client):
     for command in (["train"], ["evaluate"], ["train", "--algorithm", "episodic"]):
@@ -66,6 +67,7 @@ def assert_left_out_once(result):
     assert Path("models/nstep/seed-0.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "uri",
     ["http://127.0.0.1:9", "sqlite:////proc/no/such/folder/mlflow.db", "nonsense://x"],

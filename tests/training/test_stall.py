@@ -14,6 +14,7 @@ def workers_of(process):
     return [child for child in children if child.ppid() != process]
 
 
+@pytest.mark.slow
 def test_a_stalled_training_is_told_of_once_and_goes_on(monkeypatch, capfd):
     monkeypatch.setattr(stall, "STALL_SECONDS", 0.5)
     start_server()

@@ -16,6 +16,7 @@ from a3c_bench.report.aggregate import band
 from a3c_bench.results.about import read_about, same_params
 from a3c_bench.results.files import (
     BAD_INPUTS,
+    BAD_INPUTS_ABOUT,
     FAULTS,
     FAULTS_ABOUT,
     GATE,
@@ -39,7 +40,7 @@ FILES = {
     "schedules": (SCHEDULES, PROOF_ABOUT),
     "schedule_curves": (SCHEDULE_CURVES, PROOF_ABOUT),
     "faults": (FAULTS, FAULTS_ABOUT),
-    "bad_inputs": (BAD_INPUTS, FAULTS_ABOUT),
+    "bad_inputs": (BAD_INPUTS, BAD_INPUTS_ABOUT),
     "peers": (PEERS, PEERS_ABOUT),
     "speed": (SPEED, SPEED_ABOUT),
 }

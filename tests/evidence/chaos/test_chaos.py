@@ -140,6 +140,7 @@ def stage():
         yield table.undisturbed(next(table.trainings(small_config())), Path(folder, "undisturbed"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill while results are written", "kill a worker and at once another"])
 def test_a_fault_is_survived_with_the_same_bits(stage, kind):
     (row,) = table.struck(stage, kind, 0)

@@ -7,7 +7,7 @@ from a3c_bench.evidence.chaos.bad_inputs import BadInput, counts
 from a3c_bench.evidence.chaos.table import COLUMNS
 from a3c_bench.report import supplements
 from a3c_bench.results.about import about_bytes
-from a3c_bench.results.files import BAD_INPUTS, FAULTS, FAULTS_ABOUT, csv_bytes, write_all
+from a3c_bench.results.files import BAD_INPUTS, BAD_INPUTS_ABOUT, FAULTS, FAULTS_ABOUT, csv_bytes, write_all
 
 NOTHING = [None] * (len(COLUMNS) - 7)
 ROWS = [
@@ -22,7 +22,14 @@ INPUTS = [BadInput(kind, "a name", ["check"], b"") for kind in ("one kind", "one
 def measured(workspace):
     config = small_config()
     about = about_bytes(config.env, config.params(), "1234567")
-    write_all({FAULTS: csv_bytes(COLUMNS, ROWS), BAD_INPUTS: counts(INPUTS, ["", "2 lines", ""]), FAULTS_ABOUT: about})
+    write_all(
+        {
+            FAULTS: csv_bytes(COLUMNS, ROWS),
+            BAD_INPUTS: counts(INPUTS, ["", "2 lines", ""]),
+            FAULTS_ABOUT: about,
+            BAD_INPUTS_ABOUT: about,
+        }
+    )
     return config
 
 

@@ -9,9 +9,9 @@ from a3c_bench.evidence.reproducibility.difference import (
     changed,
     first_difference,
     first_tensor,
-    flatten,
     read_digests,
 )
+from a3c_bench.params import flatten
 from a3c_bench.results.files import sha256
 
 TENSORS = {"hidden.0.weight": np.ones((2, 3), np.float32), "actor.bias": np.zeros(2, np.float32)}

@@ -42,7 +42,7 @@ def test_the_rows_are_distinct_and_each_has_its_reference(algorithm):
 
 
 def test_emulated_rows_train_for_at_least_80_rounds(tmp_path):
-    launcher = Launcher(tmp_path)
+    launcher = Launcher(tmp_path, small_config())
     for algorithm in ALGORITHMS:
         for row in rows_of(algorithm):
             if row.cpu_model:
@@ -118,7 +118,7 @@ def test_the_committed_verdicts_are_those_of_the_committed_runs():
 
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory):
-    return Launcher(tmp_path_factory.mktemp("launcher"))
+    return Launcher(tmp_path_factory.mktemp("launcher"), small_config())
 
 
 def run(launcher, algorithm, row):

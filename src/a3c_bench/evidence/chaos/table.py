@@ -23,7 +23,7 @@ from a3c_bench.evidence.chaos.victim import SEED, let_signals_through
 from a3c_bench.progress import Progress
 from a3c_bench.repository import last_commit
 from a3c_bench.results.about import about_bytes
-from a3c_bench.results.files import BAD_INPUTS, FAULTS, FAULTS_ABOUT, csv_bytes, write_all
+from a3c_bench.results.files import BAD_INPUTS, BAD_INPUTS_ABOUT, FAULTS, FAULTS_ABOUT, csv_bytes, write_all
 from a3c_bench.training.pool import shape
 from a3c_bench.training.worker import Job
 
@@ -99,7 +99,7 @@ def run(config: Config, count: int | None) -> bool:
     answers = try_all(inputs)
     about = about_bytes(config.env, config.params(), last_commit())
     faults = csv_bytes(COLUMNS, [row.row() for row in rows])
-    write_all({FAULTS: faults, FAULTS_ABOUT: about, BAD_INPUTS: counts(inputs, answers)})
+    write_all({FAULTS: faults, FAULTS_ABOUT: about, BAD_INPUTS: counts(inputs, answers), BAD_INPUTS_ABOUT: about})
     return all([told(rows), answers_told(inputs, answers)])
 
 

@@ -20,7 +20,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 TOGETHER := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile compare watch verify proof chaos speed peers search test test-all test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check repro profile compare watch verify proof chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -81,7 +81,10 @@ test: setup lint ## lint, types and the tests that are fast, several at once
 	$(VENV)/bin/pytest $(TOGETHER)
 
 test-all: setup lint ## lint, types and all tests but those of the pipeline and the image (about ten minutes)
-	$(VENV)/bin/pytest $(TOGETHER) -m 'not pipeline and not image'
+	$(VENV)/bin/pytest $(TOGETHER) -m 'not pipeline and not image and not long'
+
+test-long: setup ## many bad inputs, strange environments and trainings at once (about fifteen minutes)
+	$(VENV)/bin/pytest $(TOGETHER) -m long
 
 test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server in a browser
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

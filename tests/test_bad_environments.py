@@ -5,6 +5,8 @@ from conftest import small_config
 
 from a3c_bench.evidence.chaos.bad_inputs import BadInput, answered, bad_inputs, counts, judged, sample, try_all
 
+pytestmark = pytest.mark.slow
+
 SAMPLE, PER_TEST = 30, 25
 INPUTS = bad_inputs(small_config())
 BAD = BadInput("a kind", "a name", ["check"], b"")
@@ -66,7 +68,7 @@ def test_bad_inputs_are_told_in_one_line():
     assert not_told(sample(INPUTS, SAMPLE)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, len(INPUTS), PER_TEST))
 def test_all_bad_inputs_are_told_in_one_line(first):
     assert not_told(INPUTS[first : first + PER_TEST]) == []

@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
+pytestmark = pytest.mark.slow
+
 TEXT = (ROOT / "params.yaml").read_text()
 
 

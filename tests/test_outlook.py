@@ -148,10 +148,5 @@ def test_what_cannot_be_timed_is_not_estimated(turns, config, monkeypatch, capfd
     assert capfd.readouterr().err == ""
 
 
-def test_work_without_limit_is_estimated(config):
-    endless = config.model_copy(update={"profile": config.profile.model_copy(update={"turns": 10**6})})
-    assert "hours" in estimate(endless)
-
-
 def test_durations_are_in_words():
     assert [duration(seconds) for seconds in (0.2, 89.5, 300, 36000)] == ["1 s", "90 s", "5 minutes", "10 hours"]

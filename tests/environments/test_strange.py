@@ -9,6 +9,8 @@ from a3c_bench.environments.make import describe
 from a3c_bench.evidence.reproducibility.trial import fingerprint
 from a3c_bench.training import pool
 
+pytestmark = pytest.mark.slow
+
 CASES = 520
 IN_EVERY_RUN = 24
 PER_TEST = 20
@@ -37,7 +39,7 @@ def test_strange_environments_keep_the_promise_or_say_that_they_do_not(first):
     assert [case for case in range(first, first + PER_TEST // 5) if not promise_holds(case)] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(IN_EVERY_RUN, CASES, PER_TEST))
 def test_many_strange_environments(first):
     assert [case for case in range(first, min(first + PER_TEST, CASES)) if not promise_holds(case)] == []

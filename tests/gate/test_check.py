@@ -19,6 +19,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def work(calls, name):
     start = time.perf_counter()

@@ -15,6 +15,8 @@ from conftest import ROOT, WITHOUT_MLFLOW, environment, small_config, small_para
 
 from a3c_bench.results.checkpoints import Checkpoints, code_version, own_code_version
 
+pytestmark = pytest.mark.slow
+
 LEFT_OUT = re.compile(r"a3c-bench: MLflow is left out [^;]*; the files are complete\n?")
 FILES = ("curve.csv", "updates.csv", "digests.csv", "metrics.json")
 LONGER = {"nstep": {"total_steps": 160_000}, "episodic": {"episodes": 400}}

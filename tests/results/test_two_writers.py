@@ -138,7 +138,7 @@ def test_of_trainings_of_one_seed_at_once_one_trains(race, workspace, count):
     assert_one_trains(race, workspace, count, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("count", [2, 4])
 def test_of_trainings_of_one_seed_at_once_one_trains_every_time(race, workspace, count):

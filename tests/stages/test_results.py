@@ -143,6 +143,7 @@ def whole_pipeline(config):
     report.run(config)
 
 
+@pytest.mark.slow
 def test_profile_and_report(workspace, proof, monkeypatch):
     config = small_config(seeds=[0, 3], workers=3)
     write_params(workspace, small_params(seeds=[0, 3], workers=3))

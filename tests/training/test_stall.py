@@ -3,6 +3,7 @@
 import os
 
 import psutil
+import pytest
 from conftest import small_config
 
 from a3c_bench.processes import start_server

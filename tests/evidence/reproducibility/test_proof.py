@@ -16,6 +16,8 @@ from a3c_bench.evidence.reproducibility.trial import Result
 from a3c_bench.results.files import SCHEDULE_RUNS, SCHEDULES
 from a3c_bench.stats import Interval
 
+pytestmark = pytest.mark.slow
+
 ALGORITHMS = ("nstep", "episodic")
 
 

@@ -13,6 +13,8 @@ from a3c_bench.environments.make import describe
 from a3c_bench.evidence.reproducibility import price
 from a3c_bench.evidence.speed import around, floor, in_turns, table
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_ratio_of_rates_measured_in_turns():
     rates = np.array([[90.0, 100.0], [180.0, 200.0], [45.0, 50.0]])

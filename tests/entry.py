@@ -15,7 +15,7 @@ from unittest.mock import MagicMock
 
 from a3c_bench import cli, numerics
 
-SECONDS = 30
+SECONDS = 120
 
 
 def main() -> None:

@@ -24,6 +24,8 @@ from a3c_bench.config import Config, parse_config
 from a3c_bench.params import read_yaml
 
 ROOT = Path(__file__).parent.parent
+# Tests change the folder: what they start then finds this checkout's source all the same.
+os.environ["PYTHONPATH"] = str(ROOT / "src")
 SMALL = {
     "seeds": [0],
     "nstep": {"envs": 4, "rollout_steps": 5, "total_steps": 12_800},

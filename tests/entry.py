@@ -1,7 +1,7 @@
 """Runs the command's own entry again and again, each time in a fresh fork: a program that `test_bad_input.py` talks to.
 
-Reads {"folder", "arguments"} as lines of JSON and answers with {"code", "said", "errors"}. With an argument, what
-commands import is there already, pinned as the entry would pin it: `check`'s, or with `stages` that of all stages;
+Reads {"folder", "arguments", "seconds"} as lines of JSON and answers with {"code", "said", "errors"}. With an argument,
+what commands import is there already, pinned as the entry would pin it: `check`'s, or with `stages` that of all stages;
 these do without MLflow.
 """
 
@@ -16,8 +16,6 @@ from unittest.mock import MagicMock
 
 from a3c_bench import cli, numerics
 
-SECONDS = 30
-
 
 def main() -> None:
     if sys.argv[1:]:
@@ -25,7 +23,7 @@ def main() -> None:
     for line in sys.stdin:
         case = json.loads(line)
         with tempfile.TemporaryDirectory() as folder:
-            code = run(case["folder"], case["arguments"], Path(folder))
+            code = run(case["folder"], case["arguments"], case["seconds"], Path(folder))
             said, errors = (Path(folder, name).read_text(encoding="utf-8", errors="replace") for name in ("out", "err"))
         print(json.dumps({"code": code, "said": said, "errors": errors}), flush=True)
 
@@ -44,13 +42,13 @@ def load(stages: bool) -> None:
             stage.Tracker = MagicMock()
 
 
-def run(folder: str, arguments: list[str], outputs: Path) -> int:
+def run(folder: str, arguments: list[str], seconds: int, outputs: Path) -> int:
     """The exit code; as a shell gives it, if a signal (the alarm, when it hangs) ended it."""
     child = os.fork()
     if child == 0:
         # What this program is to do at its end is not the child's to do.
         atexit._clear()
-        signal.alarm(SECONDS)
+        signal.alarm(seconds)
         os.chdir(folder)
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(outputs / name, os.O_WRONLY | os.O_CREAT), number)

@@ -43,8 +43,9 @@ class Entry:
             env=environment(),
         )
 
-    def __call__(self, *arguments):
-        self._process.stdin.write(json.dumps({"folder": str(self.folder), "arguments": arguments}) + "\n")
+    def __call__(self, *arguments, seconds=30):
+        case = {"folder": str(self.folder), "arguments": arguments, "seconds": seconds}
+        self._process.stdin.write(json.dumps(case) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
@@ -216,7 +217,7 @@ def pipeline(tmp_path_factory):
         shutil.copytree(ROOT / "reports" / name, folder / "reports" / name)
     entry = Entry(folder, "stages")
     for command in ("train", "evaluate", "machine", "profile", "report"):
-        answer = entry(command)
+        answer = entry(command, seconds=120)
         assert answer["code"] == 0, answer
     yield entry
     entry.close()

@@ -40,6 +40,8 @@ def test_rollouts_cover_the_step_budget():
         ({"algorithms": ["ppo"]}, ["algorithms", "'ppo'", "there are: nstep, episodic"]),
         ({"surprise": 1}, ["surprise", "unknown key", "allowed:", "workers"]),
         ({"worker": 1}, ["worker", "unknown key", "workers is meant?"]),
+        ({"two\nlines": 1}, ["two lines: unknown key"]),
+        ({"profile": {"two\u2028lines": None}}, ["profile.two lines: unknown key"]),
         ({"sections": 3}, ["sections", "unknown key"]),
         ({"nstep": {"lambda": 1}}, ["nstep.lambda", "unknown key", "gae_lambda"]),
         ({"nstep": {"kind": "ppo"}}, ["nstep.kind", "'ppo'", "allowed: episodic, nstep, or package.module:Name"]),

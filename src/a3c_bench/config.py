@@ -155,10 +155,10 @@ class Fault(NamedTuple):
 
 
 def _first(faults: Sequence[Fault]) -> str:
-    """A misspelt key before the one that is missing for it."""
+    """A misspelt key before the one that is missing for it; in one line, whatever the key is."""
     first = next((fault for fault in faults if fault.misspelt), faults[0])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{first.text}{more}"
+    return " ".join(f"{first.text}{more}".split())
 
 
 def _is_section(key: str, params: Mapping[str, Any]) -> bool:

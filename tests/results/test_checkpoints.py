@@ -30,15 +30,15 @@ def start(folder, algorithm, *arguments, mlflow=False, **variables):
     )
 
 
-def end(process, mlflow=False):
+def end(process, mlflow=False, seconds=10):
     """What it said. Where MLflow was taken away, that it is left out may be said in the middle of another line."""
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=seconds)
     return said if mlflow else LEFT_OUT.sub("", said).strip()
 
 
 def finish(folder, algorithm, *arguments, mlflow=False, **variables):
     process = start(folder, algorithm, *arguments, mlflow=mlflow, **variables)
-    said = end(process, mlflow)
+    said = end(process, mlflow, seconds=120)
     assert process.returncode == 0, said
     return said
 

@@ -163,7 +163,8 @@ def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], ch
     numerics.verify(job.config.numerics)
     split, reporter = TimeSplit(), Reporter(channel)
     schedule = SCHEDULES[job.config.schedule](tables, job.settings.learning_rate_of, bells, worker)
-    with _Threads(job.config) as in_order, job.disturbance(worker) as hold_up:
+    # What is not finite is told of in one line (`require_finite`), without numpy's warnings before it.
+    with np.errstate(all="ignore"), _Threads(job.config) as in_order, job.disturbance(worker) as hold_up:
         make = job.settings.actor_maker(job.environment, job.seed, in_order)
         crew = Crew(worker, tables, bells, lambda index: make(index, tables.snapshots[index]), reporter.flush)
         split.ready, cpu_start = time.perf_counter(), time.process_time()

@@ -12,7 +12,12 @@ from multiprocessing.context import ForkServerContext
 from a3c_bench.errors import BadInputError, TrainingError
 
 # What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
-PRELOADED = ["a3c_bench.fork_server", "a3c_bench.training.worker", "gymnasium.envs.classic_control"]
+PRELOADED = [
+    "a3c_bench.fork_server",
+    "a3c_bench.training.worker",
+    "a3c_bench.algorithms.built_in",
+    "gymnasium.envs.classic_control",
+]
 OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 """They reach every process of a terminal: only the main process answers them, by ending the others."""
 PR_SET_PDEATHSIG = 1
@@ -25,6 +30,9 @@ def start_server() -> None:
     """
     from multiprocessing import forkserver, resource_tracker
 
+    server = vars(forkserver._forkserver)
+    if _runs(server["_forkserver_pid"]):
+        return
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     with _short_lived_folder() as folder, _signals_kept_from_children():
         try:
@@ -34,11 +42,18 @@ def start_server() -> None:
             forkserver.ensure_running()
         except OSError as error:
             raise TrainingError(f"no worker process can be started ({error.strerror})") from None
-        server = vars(forkserver._forkserver)
         if server["_forkserver_address"].startswith(folder):
             # By descriptor it is found without its name, so that none is left behind, however the processes end.
             socket = os.open(server["_forkserver_address"], os.O_PATH | os.O_CLOEXEC)
             server["_forkserver_address"] = f"/proc/self/fd/{socket}"
+
+
+def _runs(child: int | None) -> bool:
+    """Whether a child of this process is there and has not ended; its end is left for others to see."""
+    try:
+        return child is not None and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -181,7 +182,9 @@ class Settings(Section, ABC):
     def policy(self, environment: EnvironmentInfo, parameters: Floats) -> Policy:
         """The policy of a trained model, by its flat parameters (size,)."""
         network = self.architecture(environment).bind(parameters)
+        # Used again for as many rows: memory that is asked for anew is dearer than what is done with it.
+        trace_for = lru_cache(maxsize=1)(lambda rows: network.trace((rows,)))
         return Policy(
-            lambda observations: network.policy(observations, network.trace((len(observations),))),
+            lambda observations: network.policy(observations, trace_for(len(observations))),
             self.distribution(environment),
         )

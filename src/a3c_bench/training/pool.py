@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -15,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from a3c_bench.algorithms.base import Settings
 from a3c_bench.arrays import Floats
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
@@ -312,15 +314,15 @@ def _refusals_in_a_line() -> Iterator[None]:
 
 def shape(job: Job) -> Shape:
     """The sizes of a job's shared memory."""
-    return shape_of(job.settings, job.environment, parcel_bytes(job))
+    return shape_of(job.settings, job.environment, parcel_bytes(job.settings, replace(job.environment, timed=False)))
 
 
-def parcel_bytes(job: Job) -> int:
+@cache
+def parcel_bytes(settings: Settings, environment: EnvironmentInfo) -> int:
     """Room for an actor's packed state, by what an actor takes at its start; 0 where it cannot be packed."""
-    parameters = job.settings.initial_parameters(job.environment, job.seed)
     try:
-        actor = job.settings.actor_maker(replace(job.environment, timed=False), job.seed)(0, parameters)
-        pinned = job.environment.is_pinned(actor.environment)
+        actor = settings.actor_maker(environment, 0)(0, settings.initial_parameters(environment, 0))
+        pinned = environment.is_pinned(actor.environment)
         return 0 if pinned else SPARE * len(pack(actor)) + SPARE_BYTES + room(actor.environment)
     except Exception:  # an algorithm's own code may raise anything; a worker tells what
         return 0

@@ -19,14 +19,15 @@ def workers_of(process):
 def test_a_stalled_training_is_told_of_once_and_goes_on(monkeypatch, capfd):
     monkeypatch.setattr(stall, "STALL_SECONDS", 0.5)
     start_server()
-    said, stopped = [], []
+    said, stopped, resumed = [], [], []
 
     def watch(turn, env_steps, returns):
         said.append(capfd.readouterr().err)
         if turn > 20 and not stopped:
             stopped.extend(workers_of(os.getpid())[:1])
             stopped[0].suspend()
-        if "".join(said).count("no turn for") and len(said) > 30:
+        if not resumed and "".join(said).count("no turn for") and len(said) > 30:
+            resumed.append(turn)
             stopped[0].resume()
 
     config = small_config(nstep={"total_steps": 600_000})

@@ -124,6 +124,7 @@ def test_no_temporary_folder_at_all_is_one_line(monkeypatch):
         raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
 
     monkeypatch.setattr(processes.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(processes, "_runs", lambda child: False)  # one that runs needs no folder any more
     with pytest.raises(BadInputError, match="TMPDIR: No usable temporary directory"):
         processes.start_server()
 

@@ -77,9 +77,7 @@ def _unknown_to_dvc(config: Config) -> Iterator[str]:
     try:
         stages: Any = read_yaml(PIPELINE)["stages"]  # type: ignore[index]
         deps = [Path(path).resolve() for path in stages["train"]["deps"]]
-        named = {
-            stage: {key for key in stages[stage]["params"] if isinstance(key, str)} for stage in ("profile", "report")
-        }
+        named = {name: {key for key in stages[name]["params"] if isinstance(key, str)} for name in WITH_ALL_SECTIONS}
     except UNREADABLE:
         return
     for stage, keys in named.items():

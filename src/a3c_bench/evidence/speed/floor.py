@@ -21,8 +21,8 @@ from a3c_bench.errors import BadInputError
 from a3c_bench.learning.rollout import Block, Episode, flat_rows
 from a3c_bench.networks.base import Trace
 from a3c_bench.networks.dense import ACTIVATIONS, DenseArchitecture
+from a3c_bench.processes import end_with_parent
 from a3c_bench.seeding import Role, stream
-from a3c_bench.textbook import end_with_parent
 
 FLOOR_SEED = 0
 EPISODE_STEPS = 100

@@ -40,7 +40,7 @@ def assert_one_line(result, *words):
         (["fly"], ["No such command 'fly'", "`a3c-bench --help`"]),
         (["trian"], ["Did you mean 'train'?"]),
         (["train", "--sed", "1"], ["--sed", "--seed"]),
-        (["train", "--seed"], ["--seed", "requires an argument"]),
+        (["train", "--seed"], ["--seed", "requires an argument", "`a3c-bench train --help`"]),
         (["train", "nstep"], ["nstep", "`a3c-bench train --help`"]),
         (["--quiet"], ["Missing command"]),
         (["--log", "xml", "check"], ["--log", "'xml'", "'json'"]),
@@ -51,6 +51,14 @@ def assert_one_line(result, *words):
         (["verify", "--workers", LONG], ["--workers"]),
         (["verify", "--threads", "9" * 4000], ["--threads"]),
         (["bench-proof", "--runs", LONG], ["--runs"]),
+        *(
+            (["bench-check", f"--budget={value}"], ["--budget", repr(value), "seconds from 1 to 1000000"])
+            for value in ("nan", "inf", "-inf", "1e400", "-1", "0", "", "1000001", "٣")
+        ),
+        (["bench-check", "--budget", LONG], ["--budget", "seconds from 1 to 1000000"]),
+        (["verify", "--seeds="], ["--seeds: '' is not allowed"]),
+        (["verify", "--seeds", "nan"], ["--seeds: 'nan' is not allowed"]),
+        (["verify", "--algorithms", " , "], ["--algorithms: ' , ' is not allowed"]),
         (["peers", "--seeds", LONG], ["--seeds"]),
         (["watch", "--episodes", LONG], ["--episodes"]),
         (["train", "--seed", LONG], ["--seed", "a whole number from 0 to 4294967295"]),

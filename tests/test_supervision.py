@@ -47,6 +47,12 @@ def test_a_signal_waits_for_the_end_of_the_block(ending, watched):
     assert steps == ["done whole"]
 
 
+@pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "9" * 5000])
+def test_a_supervisor_that_is_no_process_is_none(value, monkeypatch):
+    monkeypatch.setenv(supervision.SUPERVISOR_VARIABLE, value)
+    assert supervision._supervisor() is None
+
+
 def test_told_again_while_it_is_ending_it_goes_on_ending(watched, monkeypatch):
     saved = []
     with pytest.raises(StoppedError, match="SIGTERM"):

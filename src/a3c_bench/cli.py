@@ -26,6 +26,18 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 """A mistake on the command line. Typer brings a Click of its own, in which this has no public name."""
 
 
+class OneCommand(TyperCommand):
+    """A command whose name is known to every mistake on its line, so that its own help is pointed at."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments that are left."""
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
 class Commands(TyperGroup):
     """The modules of `a3c_bench.commands`; one is imported when it is asked for."""
 
@@ -40,7 +52,7 @@ class Commands(TyperGroup):
             return None
         module = import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        single.command(cmd_name)(module.run)
+        single.command(cmd_name, cls=OneCommand)(module.run)
         return typer.main.get_command(single)
 
 

@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 Algorithm = Annotated[str | None, typer.Option(help="One of params.yaml's algorithms; by default the first.")]
 Seed = Annotated[
-    str | None, typer.Option(metavar="INTEGER", help="The training run's; by default params.yaml's first.")
+    str | None,
+    typer.Option(metavar="INTEGER", help=f"The training run's, from 0 to {2**32 - 1}; by default params.yaml's first."),
 ]
 MOST = 1_000_000
 
 
 def number(text: str) -> Any:
     """An option that is a number of things; `text` is its help."""
-    return typer.Option(parser=_as_number, metavar="INTEGER", help=text)
+    return typer.Option(parser=_as_number, metavar="INTEGER", help=f"{text} From 1 to {MOST}.")
+
+
+def seconds(text: str) -> Any:
+    """An option that is a time in seconds; `text` is its help."""
+    return typer.Option(parser=_as_seconds, metavar="SECONDS", help=f"{text} From 1 to {MOST}.")
 
 
 def _as_number(value: object) -> int:
@@ -32,6 +38,14 @@ def _as_number(value: object) -> int:
     if not re.fullmatch("[0-9]{1,10}", text) or not 1 <= int(text) <= MOST:
         raise typer.BadParameter(f"{text!r} is not allowed: a whole number from 1 to {MOST}")
     return int(text)
+
+
+def _as_seconds(value: object) -> float:
+    """As it is typed, or a default; raises `typer.BadParameter`, which names the option."""
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{0,10})?", text) or not 1 <= float(text) <= MOST:
+        raise typer.BadParameter(f"{text!r} is not allowed: seconds from 1 to {MOST}")
+    return float(text)
 
 
 def chosen(config: "Config", algorithm: str | None, seed: str | None) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from a3c_bench.cli import require_own_source
+from a3c_bench.commands import seconds
 
 
 def run(
@@ -12,7 +13,7 @@ def run(
         str | None, typer.Option(help="The revision to compare with; by default where main was left.")
     ] = None,
     select: Annotated[str | None, typer.Option(help="Only benchmarks whose name contains this.")] = None,
-    budget: Annotated[float | None, typer.Option(min=1, help="Seconds to spend, where noise asks for more.")] = None,
+    budget: Annotated[float | None, seconds("To spend, where noise asks for more.")] = None,
 ) -> None:
     """Time the current commit beside another revision, in turns; exit code 1 if it is slower."""
     require_own_source()

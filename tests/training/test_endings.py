@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
 from conftest import environment
 
 
@@ -57,3 +58,30 @@ def test_a_command_ends_whatever_threads_are_left():
         """
     )
     assert (result.returncode, result.stdout, result.stderr) == (3, "done\ntidied up\n", "")
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
+@pytest.mark.parametrize("ignored", [False, True], ids=["the main process", "a worker"])
+def test_pygame_leaves_it_to_us_what_answers_a_signal(number, ignored):
+    """It has handlers of its own, which an environment brings in when it is made or shown."""
+    result = run(
+        f"""
+        import signal
+        from a3c_bench import supervision
+        supervision.watch()
+        if {ignored}:
+            signal.signal(signal.{number}, signal.SIG_IGN)
+        import gymnasium, pygame
+        pygame.init()
+        pygame.display.set_mode((8, 8))
+        gymnasium.make("LunarLander-v3").reset()
+        try:
+            signal.raise_signal(signal.{number})
+            print("goes on")
+        except supervision.StoppedError as stopped:
+            print(stopped.exit_code - 128 == signal.{number})
+        """,
+        SDL_VIDEODRIVER="dummy",
+        SDL_AUDIODRIVER="dummy",
+    )
+    assert result.stdout.splitlines()[-1] == ("goes on" if ignored else "True"), result.stderr

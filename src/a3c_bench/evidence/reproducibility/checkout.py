@@ -1,5 +1,6 @@
 """A fresh clone of the current commit, in a temporary folder, and the pipeline run in it from nothing."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from a3c_bench.params import PARAMS_FILE
 from a3c_bench.repository import git
 from a3c_bench.supervision import SUPERVISOR_VARIABLE, signals_later
 
+PREFIX = "a3c-bench-verify-"
 LOG_LINES = 30
 ENDING_SECONDS, POLL_SECONDS = 10.0, 0.05
 # Where DVC and MLflow would find another cache, another store or another run than the clone's own.
@@ -28,8 +30,12 @@ FOREIGN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "DVC_ROOT", "DVC_STAGE", "DVC
 
 @contextmanager
 def clone() -> Iterator[Path]:
-    """A clone of the current folder's repository at its current commit; it is removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="a3c-bench-"))
+    """A clone of the current folder's repository at its current commit; it is removed afterwards.
+
+    By the next one, where this process was killed: whose folder nobody holds is removed.
+    """
+    remove_stale()
+    folder, held = _held_folder()
     try:
         git("clone", "--quiet", "--no-hardlinks", ".", str(folder / "clone"))
         (folder / "settings").mkdir()
@@ -37,6 +43,43 @@ def clone() -> Iterator[Path]:
     finally:
         with signals_later():
             shutil.rmtree(folder)
+            os.close(held)
+
+
+def remove_stale() -> None:
+    """Remove what clones were left in by processes that are gone, with all that they had started there."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            held = _hold(left, fcntl.LOCK_EX)
+            try:
+                if os.fstat(held).st_uid == os.geteuid():
+                    shutil.rmtree(left)
+            finally:
+                os.close(held)
+
+
+def _held_folder() -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        # Before it is held, another process may take it for stale.
+        with suppress(FileNotFoundError, BlockingIOError):
+            held = _hold(folder, fcntl.LOCK_SH)
+            if os.fstat(held).st_nlink:
+                return folder, held
+            os.close(held)
+
+
+def _hold(folder: Path, lock: int) -> int:
+    """A descriptor of `folder` with a lock on it, which ends with the last process that has the descriptor."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(held, lock | fcntl.LOCK_NB)
+    except OSError as error:
+        # A file system without locks: nothing is taken for stale there.
+        if lock == fcntl.LOCK_EX or isinstance(error, BlockingIOError):
+            os.close(held)
+            raise
+    return held
 
 
 def change_params(repository: Path, changes: Mapping[str, Any]) -> None:
@@ -55,6 +98,8 @@ def reproduce(repository: Path, targets: Sequence[str], started: Callable[[str],
     Raises `TrainingError` with the end of what was printed when a stage fails.
     """
     said: list[str] = []
+    # DVC may outlive this process for a moment, and writes there.
+    held = _hold(repository.parent, fcntl.LOCK_SH)
     process = subprocess.Popen(
         ["dvc", "repro", "--force", *targets],
         cwd=repository,
@@ -63,7 +108,9 @@ def reproduce(repository: Path, targets: Sequence[str], started: Callable[[str],
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        pass_fds=[held],
     )
+    os.close(held)
     try:
         assert process.stdout is not None
         for line in process.stdout:

@@ -44,6 +44,7 @@ THE_GATES = {
     "errors.py",
     "machine.py",
     "numerics.py",
+    "params.py",
     "progress.py",
     "repository.py",
     "report/figures/style.py",

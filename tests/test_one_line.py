@@ -10,13 +10,18 @@ import pytest
 from conftest import WITHOUT_MLFLOW, environment, small_config, small_params, write_params
 from safetensors.numpy import save
 
+from a3c_bench import outlook
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import LONGEST, BadInputError, printable
+from a3c_bench.gate import history, proof
+from a3c_bench.machine import fingerprint
 from a3c_bench.params import read_yaml
+from a3c_bench.report.pages import picture
 from a3c_bench.results.checkpoints import Checkpoints
-from a3c_bench.results.files import csv_bytes, model_path, read_json, train_folder, write_all
+from a3c_bench.results.files import MACHINE, csv_bytes, film_path, model_path, read_json, train_folder, write_all
 from a3c_bench.results.models import load_policy
 from a3c_bench.results.tables import read_csv
+from a3c_bench.stages.report import films
 
 LONG = "9" * 5000
 
@@ -189,6 +194,32 @@ def test_what_is_no_file_is_refused_and_not_waited_for(no_file):
     for read in (read_yaml, read_json, read_csv):
         with pytest.raises(BadInputError, match=r"no_file: cannot be read \(not a plain file\)"):
             read(no_file)
+
+
+@pytest.mark.timeout(60)
+def test_pictures_and_tables_that_are_no_file_are_refused(no_file, monkeypatch):
+    config = small_config()
+    for algorithm in config.algorithms:
+        film_path(algorithm).parent.mkdir(parents=True, exist_ok=True)
+        film_path(algorithm).symlink_to(no_file)
+    with pytest.raises(BadInputError, match=r"nstep.webp: cannot be read \(not a plain file\)"):
+        films(config)
+    with pytest.raises(BadInputError, match=r"no_file: cannot be read \(not a plain file\)"):
+        picture(no_file)
+    monkeypatch.setattr(proof, "GATE_RUNS", no_file)
+    with pytest.raises(BadInputError, match=r"no_file: cannot be read \(not a plain file\)"):
+        proof.read()
+    with pytest.raises(BadInputError, match=r"no_file: is not what pytest-benchmark writes"):
+        history.run(no_file)
+
+
+@pytest.mark.timeout(60)
+def test_the_outlook_does_without_a_profile_that_is_no_file(no_file, monkeypatch):
+    monkeypatch.setattr(outlook, "read_json", {MACHINE: fingerprint()}.__getitem__)
+    monkeypatch.setattr(outlook, "ran_under", lambda *_: True)
+    outlook.PROFILE.mkdir(parents=True)
+    (outlook.PROFILE / "points.csv").symlink_to(no_file)
+    assert outlook.measured_rates(small_config(), "nstep") == {}
 
 
 @pytest.mark.timeout(60)

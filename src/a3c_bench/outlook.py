@@ -19,7 +19,7 @@ from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import cores, fingerprint
-from a3c_bench.params import PARAMS_FILE, read_yaml
+from a3c_bench.params import PARAMS_FILE, read_plain, read_yaml
 from a3c_bench.results.files import MACHINE, PROFILE, read_json, train_folder
 from a3c_bench.stages.profile import fixed_work, grid, most_work
 from a3c_bench.training.alone import turns
@@ -215,12 +215,12 @@ def measured_rates(config: Config, algorithm: str) -> dict[tuple[str, int, int],
         here = {**read_json(MACHINE), **apart} == {**fingerprint(), **apart}
         if not here or not ran_under("profile", config, algorithm):
             return {}
-        with (PROFILE / "points.csv").open(encoding="utf-8", newline="") as file:
-            return {
-                (row["schedule"], int(row["workers"]), int(row["threads"])): float(row["env_steps_per_second"])
-                for row in csv.DictReader(file)
-                if row["algorithm"] == algorithm
-            }
+        rows = csv.DictReader(read_plain(PROFILE / "points.csv").decode().splitlines())
+        return {
+            (row["schedule"], int(row["workers"]), int(row["threads"])): float(row["env_steps_per_second"])
+            for row in rows
+            if row["algorithm"] == algorithm
+        }
     except UNREADABLE:
         return {}
 

@@ -9,6 +9,7 @@ from a3c_bench.errors import BadInputError
 from a3c_bench.gate.checkouts import MAIN_BRANCHES
 from a3c_bench.gate.show import label
 from a3c_bench.machine import cpu_model
+from a3c_bench.params import read_plain
 from a3c_bench.repository import git
 from a3c_bench.tracking import tracker as tracking
 
@@ -19,7 +20,7 @@ COMMIT_TAG = "commit"
 def run(results: Path) -> None:
     """Log what pytest-benchmark wrote to `results`, if it timed a commit of the main branch as it is."""
     try:
-        content = json.loads(results.read_text(encoding="utf-8"))
+        content = json.loads(read_plain(results))
         commit, dirty = content["commit_info"]["id"], content["commit_info"]["dirty"]
         figures = {label(benchmark["fullname"]): benchmark["stats"]["median"] for benchmark in content["benchmarks"]}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -19,8 +19,9 @@ from a3c_bench.errors import BadInputError
 from a3c_bench.gate.check import BUDGET_SECONDS, compare
 from a3c_bench.gate.checkouts import Revision, resolve, worktrees
 from a3c_bench.gate.verdicts import summary
+from a3c_bench.params import read_plain
 from a3c_bench.repository import git
-from a3c_bench.results.files import GATE, GATE_RUNS, csv_bytes, write_all
+from a3c_bench.results.files import GATE, GATE_RUNS, csv_bytes, unreadable, write_all
 
 FALSE_ALARM_RUNS, PLANTED_RUNS = 20, 10
 SLOWDOWNS = (0.1, 0.2, 0.5, 0.05)
@@ -162,7 +163,8 @@ def read() -> list[Run]:
     """The runs in the table."""
     if not GATE_RUNS.exists():
         return []
-    with GATE_RUNS.open(encoding="utf-8", newline="") as file:
+    try:
+        rows = csv.DictReader(read_plain(GATE_RUNS).decode().splitlines())
         return [
             Run(
                 row["commit"],
@@ -174,8 +176,10 @@ def read() -> list[Run]:
                 int(row["unstable"]),
                 float(row["seconds"]),
             )
-            for row in csv.DictReader(file)
+            for row in rows
         ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise unreadable(GATE_RUNS, error) from None
 
 
 @dataclass(frozen=True)

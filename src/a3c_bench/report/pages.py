@@ -1,9 +1,21 @@
 """Pages and Markdown from this package's templates."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jinja2
+
+from a3c_bench.params import read_plain
+from a3c_bench.results.files import unreadable
+
+
+def picture(path: Path) -> bytes:
+    """A picture that is a file; raises `BadInputError` that tells how to bring it back."""
+    try:
+        return read_plain(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def render_template(template: str, context: Mapping[str, Any]) -> bytes:

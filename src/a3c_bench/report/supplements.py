@@ -13,6 +13,7 @@ import pandas as pd
 
 from a3c_bench.config import Config
 from a3c_bench.report.aggregate import band
+from a3c_bench.report.pages import picture
 from a3c_bench.results.about import read_about, same_params
 from a3c_bench.results.files import (
     BAD_INPUTS,
@@ -78,7 +79,7 @@ def read(config: Config) -> dict[str, Any]:
         "fault_environments": [] if faults.empty else list(faults["environment"].unique()),
         "rests_on": RESTS_ON,
         "gate": read_csv(GATE) if GATE.exists() else pd.DataFrame(),
-        "peers_picture": PEER_PICTURE.read_bytes() if PEER_PICTURE.exists() and not tables["peers"].empty else None,
+        "peers_picture": picture(PEER_PICTURE) if PEER_PICTURE.exists() and not tables["peers"].empty else None,
     }
 
 

@@ -23,7 +23,7 @@ from a3c_bench.report.aggregate import (
 )
 from a3c_bench.report.figures import returns, throughput
 from a3c_bench.report.figures.style import for_page, render_all, use_style
-from a3c_bench.report.pages import render_template
+from a3c_bench.report.pages import picture, render_template
 from a3c_bench.repository import last_commit
 from a3c_bench.results.files import MACHINE, PROFILE, REPORTS, film_path, json_bytes, read_json, write_all
 from a3c_bench.results.tables import frame_bytes, read_csv
@@ -190,7 +190,7 @@ def _largest_share(row: "pd.Series[Any]") -> str:
 def films(config: Config) -> dict[str, str]:
     """The animated pictures that there are, by algorithm, as a page holds them: in base 64."""
     paths = {algorithm: film_path(algorithm) for algorithm in config.algorithms}
-    return {name: base64.b64encode(path.read_bytes()).decode() for name, path in paths.items() if path.exists()}
+    return {name: base64.b64encode(picture(path)).decode() for name, path in paths.items() if path.exists()}
 
 
 def flat_params(config: Config) -> dict[str, str]:

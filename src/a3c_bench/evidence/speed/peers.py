@@ -22,6 +22,7 @@ from a3c_bench.config import load_config
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import fingerprint
 from a3c_bench.numerics import unpinned_environment
+from a3c_bench.params import read_plain
 from a3c_bench.progress import Progress
 from a3c_bench.report.figures import peers as figure
 from a3c_bench.report.figures.style import render, use_style
@@ -95,7 +96,7 @@ def run(seeds: int | None, peers: Sequence[Peer] = ALL, limit: float = LIMIT_SEC
             PEERS: frame_bytes(table),
             PEERS_ABOUT: about_bytes(config.env, config.params(), last_commit(), **about),
             **{PEER_FIGURE.with_suffix(f".{suffix}"): content for suffix, content in drawn.items()},
-            README: BLOCK.sub(lambda _: readme(frame, table, about), README.read_text()).encode(),
+            README: BLOCK.sub(lambda _: readme(frame, table, about), read_plain(README).decode()).encode(),
         }
     )
     print(readme(frame, table, about))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize
 
 from a3c_bench.arrays import Doubles, Integers
 from a3c_bench.stats import Interval, bootstrap
@@ -43,6 +42,8 @@ def fit(workers: Integers, rates: Doubles) -> Law:
 
     Residuals are relative, so that large rates do not count more.
     """
+    from scipy import optimize
+
     count, rate = np.broadcast_to(workers.astype(np.float64), rates.shape).ravel(), rates.ravel()
     start = (float(np.mean(rate / count)), 0.05, 0.001)
     bounds = ([0.0, 0.0, 0.0], [np.inf, 1.0, 1.0])

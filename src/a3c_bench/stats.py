@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from a3c_bench.arrays import Doubles
 from a3c_bench.seeding import Role, stream
@@ -31,6 +30,8 @@ class Interval(NamedTuple):
 
 def interquartile_mean(values: ArrayLike, axis: int = 0) -> Any:
     """Mean of the middle half of `values`: a quarter of them is cut off at either end, rounded down."""
+    from scipy import stats
+
     return stats.trim_mean(np.asarray(values), 0.25, axis=axis)
 
 
@@ -39,6 +40,8 @@ def bootstrap(values: Doubles, statistic: Statistic) -> Interval | None:
 
     The same data give the same interval.
     """
+    from scipy import stats
+
     if len(values) < 2:
         return None
     result = stats.bootstrap(
@@ -76,6 +79,8 @@ def probability_of_improvement(values: Doubles, others: Doubles) -> tuple[float,
 
 
 def _share_of_wins(values: Doubles, others: Doubles, axis: int = 0) -> Any:
+    from scipy import stats
+
     statistic = stats.mannwhitneyu(values, others, axis=axis, method="asymptotic").statistic
     return statistic / (values.shape[axis] * others.shape[axis])
 
@@ -90,6 +95,8 @@ def performance_profile(values: Doubles, thresholds: Doubles) -> tuple[Doubles, 
 
 
 def _bootstrap_two(values: Doubles, others: Doubles, statistic: Statistic) -> Interval | None:
+    from scipy import stats
+
     if min(len(values), len(others)) < 2:
         return None
     result = stats.bootstrap(
@@ -111,6 +118,8 @@ def ratio_of_means(values: Doubles, others: Doubles) -> tuple[float, Interval | 
 
 def paired_ratio(values: Doubles, others: Doubles, statistic: Statistic) -> tuple[float, Interval | None]:
     """statistic(`values`) ÷ statistic(`others`), measured in pairs (n,), and its 95 % interval over the pairs."""
+    from scipy import stats
+
     ratio = float(statistic(values) / statistic(others))
     if len(values) < 2:
         return ratio, None

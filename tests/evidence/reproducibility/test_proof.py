@@ -12,6 +12,7 @@ from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.evidence.reproducibility import contrast, proof
 from a3c_bench.evidence.reproducibility.conditions import CPU_MODELS, Condition, conditions
 from a3c_bench.evidence.reproducibility.launch import EMULATOR, Launcher
+from a3c_bench.evidence.reproducibility.roots import ARM, DEBIAN_13, PYTHONS
 from a3c_bench.evidence.reproducibility.trial import Result
 from a3c_bench.results.files import SCHEDULE_RUNS, SCHEDULES
 from a3c_bench.stats import Interval
@@ -37,9 +38,10 @@ def condition(algorithm, name):
 def test_the_rows_are_distinct_and_each_has_its_reference(algorithm):
     rows = rows_of(algorithm)
     names = [condition.name for condition in rows]
-    assert len(set(names)) == len(names) >= 20
+    assert len(set(names)) == len(names) >= 40
     assert {condition.reference for condition in rows} <= set(names)
-    assert sum(condition.cpu_model in CPU_MODELS for condition in rows) == 3
+    assert sum(condition.cpu_model in CPU_MODELS for condition in rows) == len(CPU_MODELS) == 4
+    assert {condition.system for condition in rows} == {None, ARM, DEBIAN_13, *PYTHONS}
     assert {condition.name for condition in rows if not condition.promised} == {"hogwild", "numerics: native"}
 
 
@@ -47,7 +49,7 @@ def test_emulated_rows_train_for_at_least_80_rounds(tmp_path):
     launcher = Launcher(tmp_path, small_config())
     for algorithm in ALGORITHMS:
         for row in rows_of(algorithm):
-            if row.cpu_model:
+            if row.cpu_model and not row.system:
                 trial = proof.make_trial(small_config(), proof.Row(algorithm, row), launcher)
                 assert trial.executable.endswith(row.cpu_model)
                 assert trial.params["episodic"]["episodes"] >= 80
@@ -157,11 +159,18 @@ def test_another_seed_gives_another_fingerprint(launcher, reference):
 
 @pytest.mark.skipif(not shutil.which(EMULATOR), reason=f"{EMULATOR} is not installed")
 def test_an_emulated_cpu_is_not_this_one(launcher):
-    row = condition("episodic", f"emulated CPU: {CPU_MODELS[0]}")
+    row = condition("episodic", "emulated CPU: Haswell")
     assert launcher.obstacle(row) is None
     assert launcher.note(row) == "numpy detects X86_V3"
 
 
-def test_what_cannot_be_measured_says_why(launcher, monkeypatch):
+def test_what_the_libraries_chose_is_noted(launcher):
+    assert launcher.note(condition("nstep", "OpenBLAS kernels: Sandybridge")) == "OpenBLAS runs Sandybridge"
+    assert launcher.note(condition("nstep", "AVX-512 off")) == "numpy detects X86_V3"
+
+
+def test_what_cannot_be_measured_says_why(tmp_path, monkeypatch):
+    launcher = Launcher(tmp_path, small_config())
     monkeypatch.setenv("PATH", "")
+    assert launcher.obstacle(condition("nstep", "ARM64 (Neoverse N1), emulated")) == "qemu-aarch64 is not installed"
     assert launcher.obstacle(condition("nstep", "emulated CPU: Haswell")) == f"{EMULATOR} is not installed"

@@ -10,10 +10,17 @@ from typing import Any
 
 from a3c_bench.algorithms.base import Settings
 from a3c_bench.config import Checkpoint
+from a3c_bench.evidence.reproducibility.roots import ARM, DEBIAN_13, PYTHONS, System
 
 WORKERS = (1, 2, 3, 4, 7)
 THREADS = (2, 4)
-CPU_MODELS = ("Haswell", "Skylake-Client-noTSX-IBRS", "EPYC-Rome")
+CPU_MODELS = ("Nehalem", "Haswell", "Skylake-Client-noTSX-IBRS", "EPYC-Rome")
+"""The first has no AVX: it is the least that numpy's wheels run on."""
+ARM_MODELS = {"neoverse-n1": "Neoverse N1", "cortex-a57": "Cortex-A57"}
+"""Each has OpenBLAS take other kernels; the second has neither half-precision arithmetic nor atomic instructions."""
+AVX512 = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}
+OPENBLAS = ("Prescott", "Sandybridge", "SkylakeX")
+"""Kernels of OpenBLAS: SSE3, AVX, AVX-512."""
 ENVIRONMENTS = ("Acrobot-v1", "LunarLander-v3")
 """Others than the params': one without a vector version, and one whose state is packed by replaying its actions."""
 OTHER_ROUNDS = 30
@@ -45,6 +52,8 @@ class Condition:
     """In another folder, as another user."""
     cpu_model: str | None = None
     """Emulated."""
+    system: System | None = None
+    """Another processor, C library or Python; what trains is the same source."""
 
 
 def conditions(settings: Settings) -> Iterator[Condition]:
@@ -71,6 +80,21 @@ def conditions(settings: Settings) -> Iterator[Condition]:
         yield Condition(name, {**other, "workers": 1}, rounds=OTHER_ROUNDS, reference=name)
         for done, trial in (("its actors move", {"slow": 0}), ("killed, and gone on", {"killed": True})):
             yield Condition(f"{name}: {done}", other, rounds=OTHER_ROUNDS, reference=name, trial=trial)
-    yield from (Condition(f"emulated CPU: {model}", cpu_model=model) for model in CPU_MODELS)
+    yield from processors_and_systems()
     yield Condition("hogwild", {"schedule": "hogwild"}, promised=False)
     yield Condition("numerics: native", {"numerics": "native"}, promised=False)
+
+
+def processors_and_systems() -> Iterator[Condition]:
+    """What is below the program: processors, the kernels that libraries choose by them, C library and Python."""
+    yield from (Condition(f"emulated CPU: {model}", cpu_model=model) for model in CPU_MODELS)
+    yield from (on_arm(model) for model in ARM_MODELS)
+    yield Condition("AVX-512 off", variables=AVX512)
+    yield from (Condition(f"OpenBLAS kernels: {name}", variables={"OPENBLAS_CORETYPE": name}) for name in OPENBLAS)
+    yield Condition("Debian 13: glibc 2.41, Python 3.13", system=DEBIAN_13)
+    yield from (Condition(f"Python {system.python}", system=system) for system in PYTHONS)
+
+
+def on_arm(model: str) -> Condition:
+    """An emulated ARM64 processor, with a Debian of its own."""
+    return Condition(f"ARM64 ({ARM_MODELS.get(model, model)}), emulated", cpu_model=model, system=ARM)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from a3c_bench.algorithms.registry import own_source
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError, TrainingError
+from a3c_bench.evidence.reproducibility import roots
 from a3c_bench.evidence.reproducibility.conditions import Condition
 from a3c_bench.evidence.reproducibility.trial import Result, Trial
 from a3c_bench.machine import cores
@@ -22,11 +24,7 @@ from a3c_bench.numerics import unpinned_environment
 EMULATOR = "qemu-x86_64"
 NOBODY = 65534
 LOOPS_PER_CORE = 2
-# What numpy finds in the CPU: tells an emulated one from this machine's.
-DETECT = (
-    "from numpy._core._multiarray_umath import __cpu_features__ as found;"
-    "print(max((name for name in found if found[name] and name.startswith('X86_V')), default='less than X86_V2'))"
-)
+PROBE, TRIAL = (f"a3c_bench.evidence.reproducibility.{name}" for name in ("probe", "trial"))
 
 
 class Launcher:
@@ -34,6 +32,8 @@ class Launcher:
 
     def __init__(self, folder: Path, config: Config) -> None:
         self._folder = folder
+        self._env = config.env
+        self._obstacles: dict[str, str | None] = {}
         # Other users must be able to read it.
         folder.chmod(0o755)
         self._elsewhere = folder / "another folder"
@@ -46,33 +46,50 @@ class Launcher:
                 shutil.copy(path, target)
 
     def obstacle(self, condition: Condition) -> str | None:
-        """Why a condition cannot be measured here; None if it can."""
-        if condition.cpu_model and not shutil.which(EMULATOR):
-            return f"{EMULATOR} is not installed"
-        try:
-            if "env" in condition.changes:
-                describe(condition.changes["env"])
-        except BadInputError as error:
-            return str(error)
-        return None
+        """Why a condition cannot be measured here; None if it can. It is found out once."""
+        if condition.name not in self._obstacles:
+            try:
+                self._require(condition)
+                self._obstacles[condition.name] = None
+            except BadInputError as error:
+                self._obstacles[condition.name] = str(error)
+        return self._obstacles[condition.name]
 
     def note(self, condition: Condition) -> str:
         """What a reader should know of how the condition was made."""
         if condition.elsewhere and not _as_nobody():
             return "another folder only: changing the user needs root and setpriv"
-        if condition.cpu_model:
-            command = [*self._emulator(condition.cpu_model), sys.executable, "-c", DETECT]
-            found = subprocess.run(
-                command, capture_output=True, text=True, check=True, env=unpinned_environment(os.environ)
-            )
-            return f"numpy detects {found.stdout.strip()}"
+        if condition.system:
+            return "Python {python}, glibc {glibc}, {machine}, OpenBLAS {openblas}".format(**self._probe(condition))
+        if "OPENBLAS_CORETYPE" in condition.variables:
+            return "OpenBLAS runs {openblas}".format(**self._probe(condition))
+        if condition.cpu_model or "NPY_DISABLE_CPU_FEATURES" in condition.variables:
+            return "numpy detects {level}".format(**self._probe(condition))
         return ""
+
+    def _require(self, condition: Condition) -> None:
+        """Raise `BadInputError` where it cannot be measured here."""
+        if condition.system:
+            roots.make(condition.system, condition.cpu_model)
+            self._probe(condition)
+        elif condition.cpu_model and platform.machine() != "x86_64":
+            raise BadInputError("this Python is emulated on an x86-64 machine only")
+        elif condition.cpu_model and not shutil.which(EMULATOR):
+            raise BadInputError(f"{EMULATOR} is not installed")
+        if "env" in condition.changes:
+            describe(condition.changes["env"])
+
+    def _probe(self, condition: Condition) -> dict[str, str]:
+        command = [self.executable(condition) or sys.executable, "-m", PROBE, self._env]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment(condition))
+        if result.returncode:
+            raise BadInputError((result.stderr.splitlines() or [f"exit code {result.returncode}"])[-1])
+        found: dict[str, str] = json.loads(result.stdout)
+        return found
 
     def run(self, condition: Condition, trial: Trial) -> Result:
         """Run a trial to its end; raises `TrainingError` with what it printed when it fails."""
-        command = [sys.executable, "-m", "a3c_bench.evidence.reproducibility.trial"]
-        if condition.cpu_model:
-            command = [*self._emulator(condition.cpu_model), *command]
+        command = [self.executable(condition) or sys.executable, "-m", TRIAL]
         if condition.elsewhere:
             command = [*_as_nobody(), *command]
         with busy_loops(LOOPS_PER_CORE * cores() if condition.loaded else 0):
@@ -86,21 +103,23 @@ class Launcher:
                 env=self._environment(condition),
             )
         if process.returncode:
-            raise TrainingError(f"trial {condition.name!r} ended with exit code {process.returncode}", process.stderr)
+            last = (process.stderr.splitlines() or ["nothing was said"])[-1]
+            message = f"trial {condition.name!r} ended with exit code {process.returncode} ({last})"
+            raise TrainingError(message, process.stderr)
         return Result(**json.loads(process.stdout))
 
     def executable(self, condition: Condition) -> str | None:
         """The program that stands in for Python, so that the workers are emulated too."""
+        if condition.system:
+            return str(roots.make(condition.system, condition.cpu_model))
         if not condition.cpu_model:
             return None
         path = self._folder / f"python-{condition.cpu_model}"
-        emulator = " ".join(self._emulator(condition.cpu_model))
-        path.write_text(f'#!/bin/sh\nexec {emulator} "{sys.executable}" "$@"\n', encoding="utf-8")
+        path.write_text(
+            f'#!/bin/sh\nexec {EMULATOR} -cpu {condition.cpu_model} "{sys.executable}" "$@"\n', encoding="utf-8"
+        )
         path.chmod(0o755)
         return str(path)
-
-    def _emulator(self, model: str) -> list[str]:
-        return [EMULATOR, "-cpu", model]
 
     def _environment(self, condition: Condition) -> Mapping[str, str]:
         source = self._elsewhere / "src" if condition.elsewhere else Path(__file__).parents[3]

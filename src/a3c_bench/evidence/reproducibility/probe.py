@@ -1,0 +1,33 @@
+"""What a Python finds where it runs, as a line of JSON.
+
+`python -m a3c_bench.evidence.reproducibility.probe` takes the name of the environment that is to be trained: where
+something that it needs is missing, the last line of the error names it.
+"""
+
+import json
+import os
+import platform
+import sys
+
+from a3c_bench.environments.make import describe
+
+
+def found() -> dict[str, str]:
+    """Versions, and what the math libraries have chosen for this CPU."""
+    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]  # there is no public name for this
+    from threadpoolctl import threadpool_info
+
+    features = _multiarray_umath.__cpu_features__
+    levels = [name for name, has in features.items() if has and name.startswith("X86_V")]
+    return {
+        "python": platform.python_version(),
+        "glibc": (os.confstr("CS_GNU_LIBC_VERSION") or "another C library").replace("glibc ", ""),
+        "machine": platform.machine(),
+        "level": max(levels, default="less than X86_V2"),
+        "openblas": ", ".join(info["architecture"] for info in threadpool_info() if info["internal_api"] == "openblas"),
+    }
+
+
+if __name__ == "__main__":
+    describe(sys.argv[1])
+    print(json.dumps(found()))

@@ -20,7 +20,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 TOGETHER := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile compare watch verify proof chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check repro profile compare watch verify proof proof-arm other-systems chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -55,10 +55,18 @@ watch: setup ## watch a trained policy play, in a window (ALGORITHM= SEED= MOMEN
 verify: setup ## make the committed results again from nothing and compare (WORKERS= THREADS= SCHEDULE= SEEDS=0,1 ALGORITHMS=)
 	@$(RUN) verify $(VERIFY)
 
-proof: setup ## vary all that must not change the bits, write reports/reproducibility (about 20 minutes)
-	@command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -qq --yes qemu-user; } \
-		|| echo "make: qemu-user could not be installed: the rows of other CPU models stay open" >&2
+proof: setup other-systems ## vary all that must not change the bits, write reports/reproducibility (about 30 minutes)
 	@$(RUN) proof
+
+proof-arm: setup other-systems ## train on an emulated ARM64 processor too, compare the bits (CPU=cortex-a57 ROUNDS=20; WHOLE=1 ALGORITHM= SEED=: a cell of dvc.lock)
+	@$(RUN) proof-arm $(if $(CPU),--cpu '$(CPU)') $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(WHOLE),--whole) \
+		$(if $(ALGORITHM),--algorithm '$(ALGORITHM)') $(if $(SEED),--seed '$(SEED)')
+
+other-systems:
+	@{ command -v qemu-x86_64 && command -v qemu-aarch64 && command -v mmdebstrap; } >/dev/null \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --yes --no-install-recommends qemu-user mmdebstrap >/dev/null; } \
+		|| echo "make: qemu-user and mmdebstrap could not be installed: what needs them stays open" >&2
 
 chaos: setup ## strike trainings with faults and compare their results, and try bad inputs (FAULTS=208; about 40 minutes)
 	@$(RUN) chaos $(if $(FAULTS),--faults $(FAULTS))

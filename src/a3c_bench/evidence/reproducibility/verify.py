@@ -47,7 +47,7 @@ def run(config: Config, changes: Mapping[str, Any], seeds: Sequence[int], algori
     stages = [f"{stage}@{name}-{seed}" for stage in DETERMINISTIC for name in algorithms for seed in seeds]
     console = Console(soft_wrap=True, highlight=False)
     with checkout.clone() as repository:
-        expected = _committed_lock(repository)
+        expected = committed_lock(repository)
         checkout.change_params(repository, changes)
         told = ", ".join(f"{key} {value}" for key, value in changes.items()) or "as committed"
         console.print(f"verifying {_describe_commit()}, params {told}")
@@ -122,7 +122,8 @@ def _reproduce(repository: Path, stages: Sequence[str], console: Console) -> Non
         checkout.reproduce(repository, stages, started)
 
 
-def _committed_lock(repository: Path) -> Lock:
+def committed_lock(repository: Path) -> Lock:
+    """The stages of the committed `dvc.lock`; raises `BadInputError` where there is none."""
     content = content_at("HEAD", LOCK, repository)
     if content is None:
         raise BadInputError(f"{LOCK}: not committed, so there is nothing to verify; run `make repro` and commit it")

@@ -66,7 +66,7 @@ def watch() -> None:
 def _supervisor() -> int | None:
     value = os.environ.get(SUPERVISOR_VARIABLE, "")
     # Not longer: Python reads no number of more than 4300 digits.
-    return int(value) if re.fullmatch("[0-9]{1,20}", value) else None
+    return int(value) if re.fullmatch("[0-9]{1,4000}", value) else None
 
 
 def _alive(process: int) -> bool:

@@ -40,7 +40,13 @@ RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
 
 FROM dependencies AS wheel
 COPY --from=repository /repo /repo
-RUN /opt/venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel /repo
+# The kernels for every kind of CPU of this architecture: which of them runs is decided where the image does.
+RUN /opt/venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel /repo \
+    && PYTHONPATH=/repo/src /opt/venv/bin/python -m a3c_bench.kernels.build
+
+# What runs needs no compiler, which is large.
+FROM dependencies AS environment
+RUN /opt/venv/bin/pip uninstall --quiet --yes ziglang
 
 FROM base
 RUN useradd --create-home --uid 1000 a3c-bench \
@@ -48,7 +54,8 @@ RUN useradd --create-home --uid 1000 a3c-bench \
     && git config --system user.name a3c-bench \
     && git config --system user.email a3c-bench@localhost \
     && git config --system safe.directory '*'
-COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=environment /opt/venv /opt/venv
+COPY --from=wheel /opt/venv/lib/a3c-bench /opt/venv/lib/a3c-bench
 COPY --from=repository /repo/container/entrypoint /usr/local/bin/entrypoint
 RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
     /opt/venv/bin/pip install --quiet --no-deps --no-index --no-cache-dir --root-user-action ignore /wheel/*.whl

@@ -25,7 +25,7 @@ TOGETHER := --numprocesses 3 --dist worksteal
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-setup: $(STAMP) ## create .venv and install the locked dependencies and the project
+setup: $(STAMP) ## create .venv, install the locked dependencies and the project, and compile its kernels
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -33,6 +33,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement requirements.lock
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	PYTHONPATH=src $(VENV)/bin/python -m a3c_bench.kernels.build
 	@touch $@
 
 check: setup ## check params.yaml and this machine, tell how long a run will take, change nothing

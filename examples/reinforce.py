@@ -22,7 +22,8 @@ from pydantic import PositiveFloat, PositiveInt
 from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Settings, Statistics
 from a3c_bench.arrays import Floats
 from a3c_bench.environments.make import EnvironmentInfo
-from a3c_bench.learning.returns import discounted_returns
+from a3c_bench.learning.optimizer import length
+from a3c_bench.learning.returns import discounted_returns, sum_of_products
 from a3c_bench.learning.rollout import Episode, EpisodeCollector
 from a3c_bench.networks.dense import DenseArchitecture
 from a3c_bench.sections import Fraction, Weight, Widths
@@ -67,27 +68,32 @@ class ReinforceActor(Actor[Episode]):
     def __init__(
         self, settings: Reinforce, environment: EnvironmentInfo, seed: int, index: int, parameters: Floats
     ) -> None:
-        self._settings, self._distribution = settings, settings.distribution(environment)
-        environment_start = environment_seed(seed, Role.TRAIN_ENVIRONMENT, index)
-        draws = stream(seed, Role.TRAIN_ACTION, index)
-        collector = EpisodeCollector(environment.make_single(), environment_start, draws, self._distribution)
-        super().__init__(collector, settings.architecture(environment).bind(parameters))
-        self._gradient = self._network.gradient()
+        self._settings, architecture = settings, settings.architecture(environment)
+        self._distribution = settings.distribution(environment)
+        collector = EpisodeCollector(
+            environment.make_single(),
+            environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
+            stream(seed, Role.TRAIN_ACTION, index),
+            self._distribution,
+            architecture,
+        )
+        super().__init__(collector, architecture.bind(parameters))
 
     def learn(self, rollout: Episode, gradient: Floats) -> Statistics:
         """Mean over the episode of −log π(a|s) · (G − V) + baseline_weight · (V − G)²; V is a constant in the first."""
-        steps, network = np.float32(rollout.env_steps), self._network
-        trace = network.trace((rollout.env_steps,))
-        taken = self._distribution.taken(network.policy(rollout.observations, trace), rollout.actions)
-        values = network.values(trace)
-        advantages = discounted_returns(rollout.rewards, self._settings.gamma) - values
-        by_policy = taken.loss_gradient(advantages / steps)
+        steps, rows = np.float32(rollout.env_steps), rollout.room.rows
+        self._network.forward(rows, 0, rollout.env_steps)
+        taken = self._distribution.taken(rows.outputs, rollout.room.actions)
+        taken.evaluate(rollout.env_steps)
+        returns = np.empty_like(rollout.rewards)
+        discounted_returns(rollout.rewards, self._settings.gamma, returns)
+        advantages = returns - rows.values[: rollout.env_steps]
+        by_outputs = taken.loss_gradient(rollout.env_steps, advantages / steps)
         by_values = np.float32(-2 * self._settings.baseline_weight) * advantages / steps
-        network.backward(rollout.observations, trace, by_policy, by_values, self._gradient)
-        np.copyto(gradient, self._gradient.flat)
+        self._network.backward(rows, by_outputs, by_values, gradient)
         losses = Losses(
-            policy_loss=float(-np.mean(taken.log_probabilities * advantages)),
-            value_error=float(np.mean(np.square(advantages))),
-            entropy=float(np.mean(taken.entropies)),
+            policy_loss=-sum_of_products(taken.log_probabilities[: rollout.env_steps], advantages) / rollout.env_steps,
+            value_error=sum_of_products(advantages, advantages) / rollout.env_steps,
+            entropy=sum_of_products(taken.entropies[: rollout.env_steps], np.ones_like(advantages)) / rollout.env_steps,
         )
-        return Statistics(rollout.env_steps, losses, float(np.sqrt(np.dot(gradient, gradient))))
+        return Statistics(rollout.env_steps, losses, length(gradient))

@@ -1,4 +1,4 @@
-"""What all tests share. The math libraries are pinned first, as in every command."""
+"""What all tests share. The math libraries are held to one thread first, as in every command."""
 
 import os
 import subprocess
@@ -13,9 +13,9 @@ os.environ.update(DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", DVC_NO_A
 for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
     del os.environ[name]
 
-from a3c_bench import numerics
+from a3c_bench import math_threads
 
-numerics.pin("portable")
+math_threads.limit_math_threads()
 
 import pytest
 from ruamel.yaml import YAML
@@ -92,7 +92,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def environment(**changes: str) -> dict[str, str]:
     """The variables of a command run from a shell: this checkout's source, nothing pinned yet."""
-    inherited = numerics.unpinned_environment(os.environ)
+    inherited = math_threads.without_limit(os.environ)
     inherited.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it when a test names a store
     return {**inherited, "PYTHONPATH": str(ROOT / "src"), **changes}
 

@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from unittest.mock import MagicMock
 
-from a3c_bench import cli, numerics
+from a3c_bench import cli
+from a3c_bench.math_threads import limit_math_threads
 
 
 def main() -> None:
@@ -29,8 +30,7 @@ def main() -> None:
 
 
 def load(stages: bool) -> None:
-    numerics.pin("portable")
-    numerics.pin = lambda _: None
+    limit_math_threads()
     import a3c_bench.config
     import a3c_bench.environments.make
     import a3c_bench.training.exchange.handoff  # noqa: F401

@@ -148,14 +148,6 @@ def test_the_version_is_the_distributions(a3c_bench):
     assert a3c_bench("--version").stdout == "a3c-bench 0.1.0\n"
 
 
-def test_the_math_libraries_are_pinned_before_the_params_are_validated(a3c_bench, workspace):
-    """Validating may import an algorithm's module, and numpy with it."""
-    write_params(workspace, small_params(numerics="native", workers=0))
-    assert_one_line(a3c_bench("check", OPENBLAS_CORETYPE="SkylakeX"), "workers: 0")
-    write_params(workspace, small_params(workers=0))
-    assert_one_line(a3c_bench("check", OPENBLAS_CORETYPE="SkylakeX"), "OPENBLAS_CORETYPE='Haswell'")
-
-
 def test_the_textbook_loop_runs_by_itself():
     command = [sys.executable, "-m", "a3c_bench.textbook", "CartPole-v1", "2", "4", "0"]
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=120)

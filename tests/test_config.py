@@ -33,7 +33,6 @@ def test_rollouts_cover_the_step_budget():
         ({"workers": 2.5}, ["workers", "2.5"]),
         ({"workers": True}, ["workers", "True"]),
         ({"schedule": "fast"}, ["schedule", "'fast'", "'ordered' or 'hogwild'"]),
-        ({"numerics": None}, ["numerics", "None", "'portable' or 'native'"]),
         ({"seeds": []}, ["seeds", "at least 1 item"]),
         ({"seeds": [1, 1]}, ["seeds", "each value may be listed once"]),
         ({"seeds": [-1]}, ["seeds.0", "-1"]),

@@ -34,7 +34,6 @@ def two_cores(monkeypatch, tmp_path):
         ({"evaluate": {"episodes": 1}}, "evaluate.episodes: a single one says little"),
         ({"profile": {"repeats": 1}}, "profile.repeats: a single one gives no interval"),
         ({"schedule": "hogwild"}, "schedule: hogwild is not reproducible"),
-        ({"numerics": "native"}, "numerics: under native the bits depend on this CPU"),
     ],
 )
 def test_params_that_nobody_can_want_get_a_line(changes, words):
@@ -46,8 +45,6 @@ def test_params_that_nobody_can_want_get_a_line(changes, words):
 
 def test_nothing_is_said_of_usual_params():
     assert not list(remarks(small_config(**USUAL)))
-    shared = small_config(**USUAL, threads=2, numerics="native")
-    assert not any(line.startswith("threads") for line in remarks(shared)), "there the math library shares the work"
 
 
 def test_check_says_it_after_its_first_line(a3c_bench, workspace):
@@ -67,7 +64,7 @@ def measured_before(folder, config, **changes):
     with (folder / "dvc.lock").open("w") as file:
         YAML(typ="safe").dump({"stages": stages}, file)
     for name, content in (
-        ("machine/machine.json", json.dumps({**fingerprint(), "numerics": "portable"})),
+        ("machine/machine.json", json.dumps(fingerprint())),
         ("train/nstep/seed-0/metrics.json", '{"env_steps": 6400, "turns": 640}'),
         (
             "profile/points.csv",
@@ -98,7 +95,7 @@ def test_what_this_machine_measured_is_believed(config, tmp_path):
     )
 
 
-@pytest.mark.parametrize("change", [{"env": "Acrobot-v1"}, {"numerics": "native"}, {"nstep": {"envs": 64}}])
+@pytest.mark.parametrize("change", [{"env": "Acrobot-v1"}, {"nstep": {"envs": 64}}])
 def test_what_was_measured_under_other_params_is_not(change, config, tmp_path, monkeypatch):
     measured_before(tmp_path, config, **change)
     monkeypatch.setattr(outlook, "time_turns", lambda job: Timed(20.0, 0.1))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from a3c_bench import commands, numerics, output, supervision
+from a3c_bench import commands, output, supervision
 from a3c_bench.errors import BadInputError, TrainingError, say
+from a3c_bench.machine import require_address_space
+from a3c_bench.math_threads import limit_math_threads, refused_by_numpy
 from a3c_bench.params import PARAMS_FILE, read_yaml
 
 if TYPE_CHECKING:
@@ -66,10 +68,11 @@ app = typer.Typer(
 
 
 def prepare() -> "Config":
-    """Pin the math libraries as params.yaml asks, then validate it; all that may import numpy comes after that."""
+    """Validate params.yaml; what may import numpy comes after its libraries' threads are limited."""
     require_own_source()
+    require_address_space()
     content = read_yaml(PARAMS_FILE)
-    numerics.pin(numerics.asked(content))
+    limit_math_threads()
     from a3c_bench.config import parse_config
 
     return parse_config(content)
@@ -86,11 +89,10 @@ def checked() -> "Config":
     """`prepare`, and check what needs Gymnasium and numpy to be checked."""
     config = prepare()
     from a3c_bench.environments.make import describe
-    from a3c_bench.training.exchange.handoff import require_ordered_memory
+    from a3c_bench.kernels.library import open_kernels
 
-    require_ordered_memory()
+    open_kernels()
     config.require_sense(describe(config.env))
-    numerics.verify(config.numerics)
     return config
 
 
@@ -132,7 +134,7 @@ def main() -> None:
         if error.format_message():
             fail(usage(error), code)
     except (ImportError, RuntimeError) as error:
-        refused = numerics.refused_by_numpy(error)
+        refused = refused_by_numpy(error)
         if refused is None:
             end_unexpectedly()
         fail(refused, 2)

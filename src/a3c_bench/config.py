@@ -13,7 +13,6 @@ from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import kinds, settings_class
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.errors import BadInputError
-from a3c_bench.numerics import Numerics
 from a3c_bench.params import PARAMS_FILE, read_yaml
 from a3c_bench.sections import Section
 
@@ -87,7 +86,6 @@ class Config(Section):
     schedule: ScheduleName
     workers: Workers
     threads: Threads
-    numerics: Numerics
     max_restarts: Annotated[int, Field(ge=0, le=1000)]
     checkpoint: Checkpoint
     evaluate: Evaluate

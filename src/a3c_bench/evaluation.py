@@ -10,6 +10,7 @@ from numpy.random import Generator
 
 from a3c_bench.algorithms.base import Policy
 from a3c_bench.arrays import Doubles, Floats, Integers
+from a3c_bench.distributions.base import sample
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.environments.spaces import as_float32
 from a3c_bench.seeding import Role, environment_seed, stream
@@ -60,7 +61,7 @@ def _act(policy: Policy, observations: Floats, noise: Generator | None) -> Any:
     outputs, distribution = policy.outputs(observations), policy.distribution
     if noise is None:
         return distribution.mode(outputs)
-    return distribution.sample(outputs, distribution.noise(noise, (len(outputs),)))
+    return sample(distribution, outputs, noise)
 
 
 def evaluation_start(seed: int) -> int:

@@ -3,16 +3,21 @@
 import math
 import os
 import platform
+import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
-from a3c_bench.numerics import PORTABLE, cpu_flags
+from a3c_bench.errors import BadInputError
+from a3c_bench.kernels.build import target_of_this_cpu
+from a3c_bench.math_threads import ONE_THREAD
 
 LIBRARIES = ("a3c-bench", "dvc", "gymnasium", "mlflow", "numpy", "safetensors", "scipy", "seaborn", "torch")
-CAPABILITIES = ("avx2", "fma", "avx512f")
+LEAST_ADDRESS_SPACE = 600 * 2**20
+"""Of every process; with 500 MiB all went well, with 300 numpy could not be imported."""
+CAPABILITIES = ("avx2", "fma", "avx512f", "asimd", "sve")
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -21,6 +26,14 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """The instruction-set flags of this machine's first CPU, as Linux lists them."""
+    for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith(("flags", "Features")):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
 
 
 def cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -63,6 +76,16 @@ def _memory_limits(cgroup: Path, own: Path) -> Iterator[int]:
                 yield int((root / group / file).read_text())
 
 
+def require_address_space() -> None:
+    """Raise `BadInputError` where `ulimit -v` leaves too little: libraries then end or hang while they are imported."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
+        raise BadInputError(
+            f"the limit on virtual memory is {limit // 2**20} MiB; at least {LEAST_ADDRESS_SPACE // 2**20} MiB are "
+            f"needed: ulimit -v {LEAST_ADDRESS_SPACE // 2**10}"
+        )
+
+
 def host(machine_id: Path = Path("/etc/machine-id")) -> str:
     """Tells one machine from another of the same kind: a hash of its id; empty where it has none.
 
@@ -87,5 +110,6 @@ def fingerprint() -> dict[str, object]:
         "libc": " ".join(platform.libc_ver()),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
-        "pinned": {name: os.environ.get(name, "") for name in PORTABLE},
+        "kernels": target_of_this_cpu(),
+        "math_threads": {name: os.environ.get(name, "") for name in ONE_THREAD},
     }

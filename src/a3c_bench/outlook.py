@@ -57,8 +57,6 @@ def remarks(config: Config) -> Iterator[str]:
         yield "schedule: hogwild is not reproducible: every run ends with other bits"
     else:
         yield from describe(config.env).warnings
-    if config.numerics == "native":
-        yield "numerics: under native the bits depend on this CPU"
 
 
 def _idle(config: Config) -> Iterator[str]:
@@ -67,8 +65,7 @@ def _idle(config: Config) -> Iterator[str]:
         if config.workers > settings.actors:
             idle = f"{config.workers - settings.actors} of {config.workers}"
             yield f"workers: {idle} have nothing to do in {name}, which has {settings.actors} actors"
-        # Under native the math library shares a product between threads of its own.
-        if config.threads > 1 and config.numerics == "portable" and settings.parts == 1:
+        if config.threads > 1 and settings.parts == 1:
             yield f"threads: {name} gains nothing from {config.threads}: a rollout of it is learned in one part"
 
 
@@ -210,7 +207,7 @@ def time_turns(job: Job) -> Timed:
 
 def measured_rates(config: Config, algorithm: str) -> dict[tuple[str, int, int], float]:
     """Env steps per second by (schedule, workers, threads); empty unless it was this machine, with such params."""
-    apart = {"libraries": None, "numerics": None}
+    apart = {"libraries": None}
     try:
         here = {**read_json(MACHINE), **apart} == {**fingerprint(), **apart}
         if not here or not ran_under("profile", config, algorithm):
@@ -242,7 +239,7 @@ def ran_under(stage: str, config: Config, algorithm: str) -> bool:
     lock: Any = read_yaml(LOCK)
     before = lock["stages"][stage]["params"][str(PARAMS_FILE)]
     settings = config.algorithm(algorithm).model_dump(mode="json")
-    now = {"env": config.env, "numerics": config.numerics, algorithm: settings}
+    now = {"env": config.env, algorithm: settings}
     return {key: before.get(key) for key in now} == now
 
 

@@ -14,6 +14,7 @@ from a3c_bench.errors import BadInputError, TrainingError
 # What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
 PRELOADED = [
     "a3c_bench.fork_server",
+    "a3c_bench.kernels.opened",
     "a3c_bench.training.worker",
     "a3c_bench.algorithms.built_in",
     "gymnasium.envs.classic_control",

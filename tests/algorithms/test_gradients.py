@@ -9,7 +9,7 @@ from torch.nn import functional
 from a3c_bench import textbook
 from a3c_bench.algorithms import nstep
 from a3c_bench.environments.make import describe
-from a3c_bench.learning.rollout import Episode
+from a3c_bench.learning.rollout import Episode, EpisodeRoom
 
 CARTPOLE = describe("CartPole-v1")
 
@@ -40,9 +40,9 @@ def nstep_reference(tensors, rollout, advantages, returns, counted, settings):
     features = observations
     for index in range(len(settings.hidden)):
         weight, bias = tensors[f"hidden.{index}.weight"], tensors[f"hidden.{index}.bias"]
-        features = torch.tanh(functional.linear(features, weight, bias))
-    logits = functional.linear(features, tensors["actor.weight"], tensors["actor.bias"])
-    values = functional.linear(features, tensors["critic.weight"], tensors["critic.bias"])[:, 0]
+        features = torch.tanh(features @ weight + bias)
+    logits = features @ tensors["actor.weight"] + tensors["actor.bias"]
+    values = (features @ tensors["critic.weight"] + tensors["critic.bias"])[:, 0]
     log_probabilities = functional.log_softmax(logits, dim=1)
     taken = log_probabilities.gather(1, torch.tensor(rollout.actions.reshape(-1, 1)))[:, 0]
     entropy = -(log_probabilities * log_probabilities.exp()).sum(1)
@@ -56,26 +56,18 @@ def nstep_reference(tensors, rollout, advantages, returns, counted, settings):
 
 @pytest.mark.parametrize("hidden", [[64, 64], [25, 50, 25], [128]])
 @pytest.mark.parametrize("entropy_weight", [0.0, 0.1])
-def test_nstep_gradient_is_that_of_automatic_differentiation(hidden, entropy_weight, monkeypatch):
+def test_nstep_gradient_is_that_of_automatic_differentiation(hidden, entropy_weight):
     settings, flat, actor = fresh(
         "nstep", 3, hidden=hidden, entropy_weight=entropy_weight, max_gradient_norm=1e9, rollout_steps=40
     )
     rollout = actor.collect()
     assert not rollout.counted.all(), "the rollout should contain resets"
-    seen = {}
-
-    real_loss = nstep.nstep_loss
-
-    def spy(taken, values, advantages, returns, counted, *weights):
-        seen.update(advantages=advantages, returns=returns, counted=counted)
-        return real_loss(taken, values, advantages, returns, counted, *weights)
-
-    monkeypatch.setattr(nstep, "nstep_loss", spy)
     gradient = np.empty_like(flat)
     statistics = actor.learn(rollout, gradient)
 
     tensors = as_torch(settings.layout(CARTPOLE), flat)
-    nstep_reference(tensors, rollout, settings=settings, **seen).backward()
+    learned_from = (actor._workspace.advantages, actor._workspace.returns, rollout.counted)
+    nstep_reference(tensors, rollout, *(array.reshape(-1) for array in learned_from), settings).backward()
     assert_close(gradient, flat_gradient(tensors))
     assert statistics.gradient_norm == pytest.approx(np.linalg.norm(flat_gradient(tensors)), rel=1e-4)
 
@@ -93,7 +85,8 @@ def test_a_rollout_learned_in_parts_has_the_same_gradient(monkeypatch):
 
 def oracle_model(layout, flat):
     model = textbook.ActorCritic()
-    model.load_state_dict({name: torch.tensor(tensor) for name, tensor in layout.tensors(flat).items()})
+    # torch has weights as (outputs, inputs).
+    model.load_state_dict({name: torch.tensor(tensor.T) for name, tensor in layout.tensors(flat).items()})
     return model
 
 
@@ -107,7 +100,7 @@ def oracle_gradient(model, rollout):
         last = step == rollout.env_steps - 1
         episode.rewards.append(textbook.FAILURE_REWARD if last and rollout.terminated else textbook.STEP_REWARD)
     textbook.loss(episode).backward()
-    return flat_gradient(dict(model.named_parameters()))
+    return np.concatenate([tensor.grad.numpy().T.reshape(-1) for tensor in model.parameters()])
 
 
 @pytest.mark.parametrize("length", [1, 20, 500])
@@ -116,12 +109,10 @@ def test_episodic_gives_the_oracles_gradient(length, terminated):
     settings, flat, actor = fresh("episodic", 5)
     layout = settings.layout(CARTPOLE)
     generator = np.random.default_rng(length)
-    rollout = Episode(
-        observations=generator.normal(scale=0.5, size=(length, 4)).astype(np.float32),
-        actions=generator.integers(2, size=length),
-        rewards=np.ones(length, np.float32),
-        terminated=terminated,
-    )
+    room = EpisodeRoom.allocate(length + 3, settings.architecture(CARTPOLE), settings.distribution(CARTPOLE))
+    room.rows.observations[:] = generator.normal(scale=0.5, size=(length + 3, 4))
+    room.actions[:], room.rewards[:] = generator.integers(2, size=length + 3), 1
+    rollout = Episode(room, length, terminated)
     model = oracle_model(layout, flat)
     assert list(dict(model.named_parameters())) == list(layout.shapes)
     gradient = np.empty_like(flat)
@@ -132,7 +123,7 @@ def test_episodic_gives_the_oracles_gradient(length, terminated):
 def test_termination_and_truncation_differ_in_episodic():
     _, _, actor = fresh("episodic")
     rollout = actor.collect()
-    cut = Episode(rollout.observations, rollout.actions, rollout.rewards, terminated=False)
+    cut = Episode(rollout.room, rollout.env_steps, terminated=False)
     assert actor.rewards(rollout)[-1] == -10
     assert actor.rewards(cut)[-1] == 1
 
@@ -148,6 +139,10 @@ def test_a_whole_episode_acts_as_the_oracle_would():
     settings, flat, actor = fresh("episodic")
     observations = actor.collect().observations
     theirs = oracle_model(settings.layout(CARTPOLE), flat)(torch.from_numpy(observations))[0].detach().numpy()
-    ours = np.stack([actor._network.policy_of_one(observation) for observation in observations])
-    ours -= np.log(np.exp(ours).sum(1, keepdims=True))
-    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    rows = settings.architecture(CARTPOLE).rows(1)
+    ours = []
+    for observation in observations:
+        rows.observations[0] = observation
+        actor._network.forward(rows, 0, 1, values=False)
+        ours.append(rows.outputs[0].copy())
+    np.testing.assert_allclose(functional.log_softmax(torch.tensor(np.array(ours)), 1), theirs, atol=1e-6)

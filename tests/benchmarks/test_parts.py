@@ -33,11 +33,11 @@ def make_actor(algorithm):
 def test_acting_nstep(timed):
     actor = make_actor("nstep")
     rollout = actor.collect()
-    rows, network = rollout.rows(), actor._network
+    network, steps = actor._network, rollout.steps
 
     def act():
-        for row in rows:
-            network.policy(row.observations, row.trace, row.outputs)
+        for step in steps:
+            network.forward(rollout.rows, step.start, step.stop)
 
     timed(act, rounds=ROUNDS, calls=25, env_steps=rollout.actions.size)
 
@@ -45,8 +45,9 @@ def test_acting_nstep(timed):
 @pytest.mark.benchmark(group="1 acting")
 def test_acting_episodic(timed):
     actor = make_actor("episodic")
-    observation = actor.collect().observations[0]
-    timed(actor._network.policy_of_one, observation, rounds=ROUNDS, calls=400, env_steps=1)
+    rows = CONFIG.algorithm("episodic").architecture(ENVIRONMENT).rows(1)
+    rows.observations[0] = actor.collect().observations[0]
+    timed(actor._network.forward, rows, 0, 1, False, rounds=ROUNDS, calls=400, env_steps=1)
 
 
 @pytest.mark.benchmark(group="2 environment step")

@@ -67,11 +67,9 @@ def test_its_gradient_is_that_of_automatic_differentiation():
     }
     features = torch.tensor(rollout.observations.astype(np.float64))
     for index in range(len(settings.hidden)):
-        features = torch.tanh(
-            functional.linear(features, tensors[f"hidden.{index}.weight"], tensors[f"hidden.{index}.bias"])
-        )
-    logits = functional.linear(features, tensors["actor.weight"], tensors["actor.bias"])
-    values = functional.linear(features, tensors["critic.weight"], tensors["critic.bias"])[:, 0]
+        features = torch.tanh(features @ tensors[f"hidden.{index}.weight"] + tensors[f"hidden.{index}.bias"])
+    logits = features @ tensors["actor.weight"] + tensors["actor.bias"]
+    values = (features @ tensors["critic.weight"] + tensors["critic.bias"])[:, 0]
     returns, following = [], 0.0
     for reward in reversed(rollout.rewards.tolist()):
         following = reward + settings.gamma * following

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from a3c_bench.learning.returns import discounted_returns, generalised_advantages, standardise, unit_length
+from a3c_bench.learning.returns import discounted_returns, generalised_advantages, scale_to_unit_length, standardise
 
 
 def advantages(rewards, values, terminated=(), truncated=(), uncounted=(), gamma=0.5, gae_lambda=0.5):
@@ -9,14 +9,11 @@ def advantages(rewards, values, terminated=(), truncated=(), uncounted=(), gamma
     steps = len(rewards)
     flags = [np.array([[step in marked] for step in range(steps)]) for marked in (terminated, truncated)]
     counted = np.array([[step not in uncounted] for step in range(steps)])
-    block = generalised_advantages(
-        np.array(rewards, np.float32)[:, None],
-        np.array(values, np.float32)[:, None],
-        *flags,
-        counted,
-        gamma,
-        gae_lambda,
-    )
+    values = np.array(values, np.float32)[:, None]
+    block, returns = np.empty((steps, 1), np.float32), np.empty((steps, 1), np.float32)
+    given = (np.array(rewards, np.float32)[:, None], values, *flags, counted)
+    generalised_advantages(*given, gamma, gae_lambda, block, returns)()
+    assert returns.tolist() == (block + values[:-1]).tolist()
     return block[:, 0].tolist()
 
 
@@ -63,19 +60,26 @@ def test_nothing_flows_over_an_episodes_end_into_a_step_that_counts(end):
 
 
 def test_discounted_returns_by_hand():
-    assert discounted_returns(np.array([1, 1, -10], np.float32), 0.5).tolist() == [1 + 0.5 * (1 - 5), 1 - 5, -10]
-    assert discounted_returns(np.array([7], np.float32), 0.5).tolist() == [7]
+    for rewards, expected in (([1, 1, -10], [1 + 0.5 * (1 - 5), 1 - 5, -10]), ([7], [7])):
+        returns = np.empty(len(rewards), np.float32)
+        discounted_returns(np.array(rewards, np.float32), 0.5, returns)
+        assert returns.tolist() == expected
 
 
 def test_unit_length():
-    assert unit_length(np.array([3, 4], np.float32)).tolist() == pytest.approx([0.6, 0.8])
-    assert unit_length(np.zeros(3, np.float32)).tolist() == [0, 0, 0]
+    vector, nothing = np.array([3, 4], np.float32), np.zeros(3, np.float32)
+    scale_to_unit_length(vector)
+    scale_to_unit_length(nothing)
+    assert vector.tolist() == pytest.approx([0.6, 0.8])
+    assert nothing.tolist() == [0, 0, 0]
 
 
 def test_standardise_sees_the_counted_entries_only():
     counted = np.array([True, True, False, True])
-    result = standardise(np.array([1, 2, 1000, 3], np.float32), counted)
+    result, nothing = np.array([1, 2, 1000, 3], np.float32), np.zeros(2, np.float32)
+    standardise(result, counted)
+    standardise(nothing, np.zeros(2, np.bool_))
     assert result[2] == 0
     assert np.mean(result[counted]) == pytest.approx(0, abs=1e-6)
     assert np.std(result[counted]) == pytest.approx(1, abs=1e-6)
-    assert standardise(np.zeros(2, np.float32), np.zeros(2, np.bool_)).tolist() == [0, 0]
+    assert nothing.tolist() == [0, 0]

@@ -12,12 +12,10 @@ import tempfile
 from pathlib import Path
 from unittest.mock import MagicMock
 
-from a3c_bench import cli, numerics
+from a3c_bench import cli
 
 
 def main() -> None:
-    numerics.pin("portable")
-    numerics.pin = lambda _: None
     from a3c_bench.stages import train
 
     train.Tracker = MagicMock()

@@ -90,9 +90,10 @@ MakeActor = Callable[[int, Floats], Actor[Any]]
 
 @dataclass(frozen=True)
 class Policy:
-    """A trained policy: its outputs by rows of observations, and what they mean."""
+    """A trained policy."""
 
     outputs: Callable[[Floats], Floats]
+    """The network's outputs (rows, size) by rows of observations, in memory that is used again."""
     distribution: Distribution
 
 
@@ -181,10 +182,15 @@ class Settings(Section, ABC):
 
     def policy(self, environment: EnvironmentInfo, parameters: Floats) -> Policy:
         """The policy of a trained model, by its flat parameters (size,)."""
-        network = self.architecture(environment).bind(parameters)
+        architecture = self.architecture(environment)
+        network = architecture.bind(parameters)
         # Used again for as many rows: memory that is asked for anew is dearer than what is done with it.
-        trace_for = lru_cache(maxsize=1)(lambda rows: network.trace((rows,)))
-        return Policy(
-            lambda observations: network.policy(observations, trace_for(len(observations))),
-            self.distribution(environment),
-        )
+        rows_for = lru_cache(maxsize=1)(architecture.rows)
+
+        def outputs(observations: Floats) -> Floats:
+            rows = rows_for(len(observations))
+            rows.observations[:] = observations
+            network.forward(rows, 0, len(observations), values=False)
+            return rows.outputs
+
+        return Policy(outputs, self.distribution(environment))

@@ -1,16 +1,18 @@
 """The textbook loop: one environment per actor, one update after every finished episode."""
 
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Settings, Statistics
 from a3c_bench.arrays import Floats
-from a3c_bench.distributions.base import Taken
+from a3c_bench.distributions.base import Distribution
 from a3c_bench.environments.make import EnvironmentInfo
-from a3c_bench.learning.returns import discounted_returns, unit_length
-from a3c_bench.learning.rollout import Episode, EpisodeCollector
+from a3c_bench.kernels.library import prepare
+from a3c_bench.learning.optimizer import length
+from a3c_bench.learning.returns import discounted_returns, scale_to_unit_length
+from a3c_bench.learning.rollout import Episode, EpisodeCollector, EpisodeRoom
 from a3c_bench.networks.dense import Critic, DenseArchitecture
 from a3c_bench.sections import MOST_TURNS, Fraction, Weight, Width, Widths
 from a3c_bench.seeding import Role, environment_seed, stream
@@ -81,29 +83,27 @@ class EpisodicActor(Actor[Episode]):
     def __init__(
         self, settings: Episodic, environment: EnvironmentInfo, seed: int, index: int, parameters: Floats
     ) -> None:
-        self._settings = settings
+        self._settings, architecture = settings, settings.architecture(environment)
         self._distribution = settings.distribution(environment)
         collector = EpisodeCollector(
             environment.make_single(),
             environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
             stream(seed, Role.TRAIN_ACTION, index),
             self._distribution,
+            architecture,
         )
-        super().__init__(collector, settings.architecture(environment).bind(parameters))
-        self._gradient = self._network.gradient()
+        super().__init__(collector, architecture.bind(parameters))
+        self._room: EpisodeRoom | None = None
 
     def learn(self, rollout: Episode, gradient: Floats) -> Statistics:
         """Write the gradient of the episode's loss, by the snapshot, into `gradient` (size,)."""
-        network = self._network
-        trace = network.trace((rollout.env_steps,))
-        outputs = network.policy(rollout.observations, trace)
-        values = network.values(trace)
-        returns = unit_length(discounted_returns(self.rewards(rollout), self._settings.gamma))
-        taken = self._distribution.taken(outputs, rollout.actions)
-        by_policy, by_values, losses = episodic_loss(taken, values, returns, self._settings.critic_weight)
-        network.backward(rollout.observations, trace, by_policy, by_values, self._gradient)
-        np.copyto(gradient, self._gradient.flat)
-        return Statistics(rollout.env_steps, losses, float(np.sqrt(np.dot(gradient, gradient))))
+        room = rollout.room
+        if room is not self._room:
+            self._room, self._loss = room, EpisodicLoss(self._settings, self._distribution, room)
+        self._network.forward(room.rows, 0, rollout.env_steps)
+        by_outputs, by_values, losses = self._loss.differentiate(self.rewards(rollout))
+        self._network.backward(room.rows, by_outputs, by_values, gradient)
+        return Statistics(rollout.env_steps, losses, length(gradient))
 
     def rewards(self, rollout: Episode) -> Floats:
         """Those that it learns from (steps,): the environment's own, or the textbook's."""
@@ -115,18 +115,30 @@ class EpisodicActor(Actor[Episode]):
         return rewards
 
 
-def episodic_loss(taken: Taken, values: Floats, returns: Floats, critic_weight: float) -> tuple[Floats, Floats, Losses]:
-    """The textbook's loss of one episode: its gradients by outputs (steps, outputs) and values (steps,).
+class EpisodicLoss:
+    """The textbook's loss of an episode that lies in `room`, by its discounted returns R, scaled to unit length.
 
     Σ −log π(a|s) · (R − V) + critic_weight · Σ (V − R)²; V is a constant in the first sum.
     """
-    advantages = returns - values
-    by_policy = taken.loss_gradient(advantages)
-    by_values = cast(Floats, np.float32(-2 * critic_weight) * advantages)
-    steps = len(values)
-    losses = Losses(
-        policy_loss=float(-np.dot(taken.log_probabilities, advantages) / steps),
-        value_error=float(np.dot(advantages, advantages) / steps),
-        entropy=float(taken.total_entropy / steps),
-    )
-    return by_policy, by_values, losses
+
+    def __init__(self, settings: Episodic, distribution: Distribution, room: EpisodeRoom) -> None:
+        self._gamma, self._taken = settings.gamma, distribution.taken(room.rows.outputs, room.actions)
+        self._returns, self._weights, self._by_values = (np.zeros_like(room.rewards) for _ in range(3))
+        self._means = np.zeros(len(Losses._fields))
+        self._compute = prepare(
+            "episode_loss",
+            *(room.rows.values, self._returns, self._taken.log_probabilities, self._taken.entropies),
+            settings.critic_weight,
+            *(self._weights, self._by_values, self._means),
+        )
+
+    def differentiate(self, rewards: Floats) -> tuple[Floats, Floats, Losses]:
+        """Its gradients by outputs (steps, outputs) and values (steps,), and what is recorded of it."""
+        steps = len(rewards)
+        returns = self._returns[:steps]
+        discounted_returns(rewards, self._gamma, returns)
+        scale_to_unit_length(returns)
+        self._taken.evaluate(steps)
+        self._compute(steps)
+        by_outputs = self._taken.loss_gradient(steps, self._weights)
+        return by_outputs, self._by_values[:steps], Losses(*self._means.tolist())

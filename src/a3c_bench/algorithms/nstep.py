@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, NamedTuple, Self, cast
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, model_validator
@@ -11,10 +11,11 @@ from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Setting
 from a3c_bench.arrays import Flags, Floats
 from a3c_bench.distributions.base import Taken
 from a3c_bench.environments.make import EnvironmentInfo
-from a3c_bench.learning.optimizer import clip
+from a3c_bench.kernels.library import prepare
+from a3c_bench.learning.optimizer import add, clip
 from a3c_bench.learning.returns import generalised_advantages, standardise
 from a3c_bench.learning.rollout import Block, BlockCollector, flat_rows
-from a3c_bench.networks.base import Gradient, Network
+from a3c_bench.networks.base import Rows
 from a3c_bench.networks.dense import DenseArchitecture
 from a3c_bench.sections import Fraction, Weight, Widths
 from a3c_bench.seeding import Role, environment_seed, stream
@@ -81,8 +82,8 @@ class NStep(Settings):
     def buffer_bytes(self, environment: EnvironmentInfo, workers: int) -> int:
         """Memory of the workers' `Workspace`s and of the actors' environments, at least."""
         rows, layout = self.envs * self.rollout_steps, self.layout(environment)
-        # The forward pass is kept, and of the backward pass the gradients and a scratch.
-        block = rows * (environment.observation.size + 3 * sum(self.hidden))
+        # The forward pass is kept, and of the backward pass two layers' gradients.
+        block = rows * (environment.observation.size + sum(self.hidden) + 2 * max(self.hidden))
         environments = self.actors * self.envs * environment.observation.size
         return 4 * (workers * (block + self.parts * layout.size) + environments)
 
@@ -107,13 +108,6 @@ class NStep(Settings):
         return lambda index, parameters: NStepActor(self, environment, seed, index, parameters, workspace)
 
 
-class Part(NamedTuple):
-    """Some rows of a rollout, and room for the gradient of their loss, which is used again for every rollout."""
-
-    rows: slice
-    gradient: Gradient
-
-
 class Workspace:
     """Buffers for one rollout and its gradient: all actors of a worker use them, one after another.
 
@@ -123,19 +117,46 @@ class Workspace:
     def __init__(self, settings: NStep, environment: EnvironmentInfo, in_order: InOrder = map) -> None:
         steps, envs = settings.rollout_steps, settings.envs
         architecture = settings.architecture(environment)
-        network = architecture.bind(np.zeros(architecture.layout.size, np.float32))
         self.distribution = settings.distribution(environment)
-        self.block = Block.allocate(steps, envs, environment.observation.size, network, self.distribution)
-        self.flat_trace = self.block.flat_trace
-        self.parts = row_parts(network, steps * envs)
+        self.block = block = Block.allocate(steps, envs, architecture, self.distribution)
+        self.advantages, self.returns = np.zeros((steps, envs), np.float32), np.zeros((steps, envs), np.float32)
+        self.compute_advantages = generalised_advantages(
+            block.rewards,
+            block.rows.values.reshape(steps + 1, envs),
+            block.terminated,
+            block.truncated,
+            block.counted,
+            settings.gamma,
+            settings.gae_lambda,
+            self.advantages,
+            self.returns,
+        )
+        acted = block.acted
+        self.loss = NStepLoss(
+            settings,
+            self.distribution.taken(acted.outputs, flat_rows(block.actions)),
+            acted.values,
+            *map(flat_rows, (self.advantages, self.returns, block.counted)),
+        )
+        self.parts = row_parts(acted, steps * envs, architecture.layout.size)
         # One part alone has nothing to share between threads.
         self.in_order = in_order if len(self.parts) > 1 else map
 
 
-def row_parts(network: Network, rows: int) -> list[Part]:
+class Part(NamedTuple):
+    """Some rows of a rollout, and room for the gradient of their loss, which is used again for every rollout."""
+
+    where: slice
+    rows: Rows
+    gradient: Floats
+
+
+def row_parts(rows: Rows, count: int, size: int) -> list[Part]:
     """The parts in which a rollout of so many rows is learned."""
-    bounds = [*range(0, rows, PART_ROWS), rows]
-    return [Part(slice(start, stop), network.gradient(stop - start)) for start, stop in pairwise(bounds)]
+    bounds = [*range(0, count, PART_ROWS), count]
+    return [
+        Part(slice(start, stop), rows.part(start, stop), np.zeros(size, np.float32)) for start, stop in pairwise(bounds)
+    ]
 
 
 class NStepActor(Actor[Block]):
@@ -162,79 +183,52 @@ class NStepActor(Actor[Block]):
 
     def learn(self, rollout: Block, gradient: Floats) -> Statistics:
         """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
-        by_policy, by_values, losses = self.loss(rollout)
-        first, *others = self.part_gradients(rollout, by_policy, by_values)
+        workspace = self._workspace
+        workspace.compute_advantages()
+        if self._settings.normalize_advantages:
+            standardise(workspace.advantages, rollout.counted)
+        by_outputs, by_values, losses = workspace.loss.differentiate()
+        first, *others = self.part_gradients(by_outputs, by_values)
         np.copyto(gradient, first)
         for other in others:
-            gradient += other
-        length = clip(gradient, self._settings.max_gradient_norm)
-        return Statistics(rollout.env_steps, losses, length)
+            add(other, gradient)
+        return Statistics(rollout.env_steps, losses, clip(gradient, self._settings.max_gradient_norm))
 
-    def loss(self, rollout: Block) -> tuple[Floats, Floats, Losses]:
-        """The loss's gradients by the policy's outputs (rows, outputs) and the values (rows,), and its statistics."""
-        settings = self._settings
-        values = self._network.values(self._workspace.flat_trace).reshape(len(rollout.rewards) + 1, -1)
-        advantages = generalised_advantages(
-            rollout.rewards,
-            values,
-            rollout.terminated,
-            rollout.truncated,
-            rollout.counted,
-            settings.gamma,
-            settings.gae_lambda,
-        )
-        returns = advantages + values[:-1]
-        if settings.normalize_advantages:
-            advantages = standardise(advantages, rollout.counted)
-        return nstep_loss(
-            self._workspace.distribution.taken(flat_rows(rollout.outputs), flat_rows(rollout.actions)),
-            values[:-1].reshape(-1),
-            advantages.reshape(-1),
-            returns.reshape(-1),
-            rollout.counted.reshape(-1),
-            settings.value_weight,
-            settings.entropy_weight,
-        )
-
-    def part_gradients(self, rollout: Block, by_policy: Floats, by_values: Floats) -> Sequence[Floats]:
+    def part_gradients(self, by_outputs: Floats, by_values: Floats) -> Sequence[Floats]:
         """The gradient of every part of the rows, in their order."""
-        observations, trace = flat_rows(rollout.observations), self._workspace.flat_trace
 
         def gradient_of(part: Part) -> Floats:
-            rows = part.rows
-            part_trace = [array[rows] for array in trace]
-            self._network.backward(observations[rows], part_trace, by_policy[rows], by_values[rows], part.gradient)
-            return part.gradient.flat
+            self._network.backward(part.rows, by_outputs[part.where], by_values[part.where], part.gradient)
+            return part.gradient
 
         return list(self._workspace.in_order(gradient_of, self._workspace.parts))
 
 
-def nstep_loss(
-    taken: Taken,
-    values: Floats,
-    advantages: Floats,
-    returns: Floats,
-    counted: Flags,
-    value_weight: float,
-    entropy_weight: float,
-) -> tuple[Floats, Floats, Losses]:
-    """A3C's loss (Mnih et al. 2016), averaged over the counted rows: its gradients by outputs and values.
+class NStepLoss:
+    """A3C's loss (Mnih et al. 2016), averaged over the counted rows, of what lies in the arrays given.
 
-    Mean of −log π(a|s) · advantage − entropy_weight · H(π) + value_weight · (V − return)². All arguments are flat,
-    (rows,); advantages of rows that are not counted must be 0.
+    Mean of −log π(a|s) · advantage − entropy_weight · H(π) + value_weight · (V − return)². All arrays are flat,
+    (rows,); advantages of rows that are not counted must be 0. If no row is counted the loss is 0.
     """
-    # A rollout in which every row only reset has no experience: its loss is 0.
-    count = np.float32(max(int(np.count_nonzero(counted)), 1))
-    weights = cast(Floats, counted / count)
-    by_policy = taken.loss_gradient(
-        advantages / count, cast(Floats, np.float32(entropy_weight) * weights) if entropy_weight else None
-    )
-    errors = values - returns
-    weighted_errors = errors * weights
-    by_values = cast(Floats, np.float32(2 * value_weight) * weighted_errors)
-    losses = Losses(
-        policy_loss=float(-np.dot(taken.log_probabilities, advantages) / count),
-        value_error=float(np.dot(weighted_errors, errors)),
-        entropy=float(np.dot(taken.entropies, weights)),
-    )
-    return by_policy, by_values, losses
+
+    def __init__(
+        self, settings: NStep, taken: Taken, values: Floats, advantages: Floats, returns: Floats, counted: Flags
+    ) -> None:
+        self._taken = taken
+        self._weights, self._entropy_weights, self._by_values = (np.zeros_like(values) for _ in range(3))
+        self._means = np.zeros(len(Losses._fields))
+        self._compute = prepare(
+            "actor_critic_loss",
+            len(values),
+            *(values, advantages, returns, counted, taken.log_probabilities, taken.entropies),
+            *(settings.value_weight, settings.entropy_weight),
+            *(self._weights, self._entropy_weights, self._by_values, self._means),
+        )
+
+    def differentiate(self) -> tuple[Floats, Floats, Losses]:
+        """Its gradients by the policy's outputs (rows, outputs) and the values (rows,), and what is recorded of it."""
+        rows = len(self._by_values)
+        self._taken.evaluate(rows)
+        self._compute()
+        by_outputs = self._taken.loss_gradient(rows, self._weights, self._entropy_weights)
+        return by_outputs, self._by_values, Losses(*self._means.tolist())

@@ -11,7 +11,7 @@ def run() -> None:
     outlook.require_machine(config)
     print(
         f"params.yaml: valid; {config.env}, {', '.join(config.algorithms)}, {len(config.seeds)} seed(s), "
-        f"{config.schedule}, workers {config.workers}, threads {config.threads}, {config.numerics}"
+        f"{config.schedule}, workers {config.workers}, threads {config.threads}"
     )
     for line in (*outlook.remarks(config), outlook.estimate(config)):
         print(line)

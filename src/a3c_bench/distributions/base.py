@@ -1,14 +1,18 @@
 """What a policy's distribution has to do, whatever its actions are."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from numpy.random import Generator
 
-from a3c_bench.arrays import Floats
+from a3c_bench.arrays import Doubles, Floats
 
 
 class Taken(Protocol):
-    """Actions that were taken, under the distribution."""
+    """Actions that were taken, under the distribution. It reads outputs and actions where they are.
+
+    `count`: the first so many rows are looked at.
+    """
 
     @property
     def log_probabilities(self) -> Floats:
@@ -20,13 +24,15 @@ class Taken(Protocol):
         """Of every row's distribution (rows,), in nats."""
         ...
 
-    @property
-    def total_entropy(self) -> float:
-        """Of all rows together, in nats."""
+    def evaluate(self, count: int) -> None:
+        """Fill `log_probabilities` and `entropies`: whenever outputs or actions are others."""
         ...
 
-    def loss_gradient(self, weights: Floats, entropy_weights: Floats | None = None) -> Floats:
-        """Gradient of −Σ weight · log π(action) − Σ entropy weight · H(π) by the outputs (rows, size)."""
+    def loss_gradient(self, count: int, weights: Floats, entropy_weights: Floats | None = None) -> Floats:
+        """Gradient of −Σ weight · log π(action) − Σ entropy weight · H(π) by the outputs (rows, size).
+
+        It comes after `evaluate`. weights, entropy_weights: (rows,); None: 0. The array is used again.
+        """
         ...
 
 
@@ -38,12 +44,20 @@ class Distribution(Protocol):
         """Outputs that a network gives it."""
         ...
 
-    def noise(self, generator: Generator, shape: tuple[int, ...]) -> Floats:
-        """What `sample` uses up, drawn beforehand (*shape, …)."""
+    def noise(self, shape: tuple[int, ...]) -> Doubles:
+        """Room for what sampling uses up (*shape, …)."""
         ...
 
-    def sample(self, outputs: Floats, noise: Floats, out: Any = None) -> Any:
-        """Actions drawn from the policy."""
+    def draw(self, generator: Generator, noise: Doubles) -> None:
+        """Fill that room."""
+        ...
+
+    def actions(self, shape: tuple[int, ...]) -> Any:
+        """Room for actions."""
+        ...
+
+    def sampler(self, outputs: Floats, noise: Doubles, actions: Any) -> Callable[[int, int], None]:
+        """Draws actions (rows, …) from row `start` to `stop`, by what is in `outputs` and `noise` when it is called."""
         ...
 
     def mode(self, outputs: Floats) -> Any:
@@ -55,9 +69,13 @@ class Distribution(Protocol):
         ...
 
     def taken(self, outputs: Floats, actions: Any) -> Taken:
-        """How probable actions were."""
+        """How probable actions are."""
         ...
 
-    def zeros(self, shape: tuple[int, ...]) -> Any:
-        """Room for actions."""
-        ...
+
+def sample(distribution: Distribution, outputs: Floats, generator: Generator) -> Any:
+    """Actions drawn from the policy."""
+    noise, actions = distribution.noise(outputs.shape[:1]), distribution.actions(outputs.shape[:1])
+    distribution.draw(generator, noise)
+    distribution.sampler(outputs, noise, actions)(0, len(outputs))
+    return actions

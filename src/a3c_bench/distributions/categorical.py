@@ -1,13 +1,14 @@
 """The categorical distribution over a finite number of actions; a network's outputs are its logits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import cast
 
 import numpy as np
 from numpy.random import Generator
 
-from a3c_bench.arrays import Flags, Floats, Integers
+from a3c_bench.arrays import Doubles, Floats, Integers
+from a3c_bench.kernels.library import address, call, prepare
 
 
 @dataclass(frozen=True)
@@ -16,19 +17,21 @@ class Categorical:
 
     size: int
 
-    def noise(self, generator: Generator, shape: tuple[int, ...]) -> Floats:
-        """What `sample` uses up: standard Gumbel noise (*shape, size), minus the logarithm of exponential draws."""
-        draws = generator.standard_exponential((*shape, self.size), dtype=np.float32)
-        # The smallest float32 stands in for an exact 0, whose logarithm has no value.
-        return cast(Floats, -np.log(np.maximum(draws, np.finfo(np.float32).tiny)))
+    def noise(self, shape: tuple[int, ...]) -> Doubles:
+        """Room for what sampling uses up: one number in [0, 1) for each action to be drawn."""
+        return np.zeros(shape)
 
-    def sample(self, outputs: Floats, noise: Floats, out: Integers | None = None) -> Integers:
-        """Actions (rows,) by the Gumbel-max trick; `noise` is used up.
+    def draw(self, generator: Generator, noise: Doubles) -> None:
+        """Fill that room. A generator's plain numbers are the same everywhere; others go through the C library."""
+        generator.random(out=noise)
 
-        Maddison, Tarlow and Minka, "A* Sampling", NeurIPS 2014. The noise of a whole rollout is drawn at once, so a
-        step costs one addition and one argmax.
-        """
-        return cast(Integers, np.add(outputs, noise, out=noise).argmax(axis=-1, out=out))
+    def actions(self, shape: tuple[int, ...]) -> Integers:
+        """Room for actions."""
+        return np.zeros(shape, np.int64)
+
+    def sampler(self, outputs: Floats, noise: Doubles, actions: Integers) -> Callable[[int, int], None]:
+        """Draws actions (rows,), from row `start` to `stop`, by inverting the cumulative probabilities."""
+        return prepare("categorical_sample", outputs.shape[1], outputs, noise, actions)
 
     def mode(self, outputs: Floats) -> Integers:
         """The most probable action of every row."""
@@ -36,59 +39,31 @@ class Categorical:
 
     def probabilities(self, outputs: Floats) -> Floats:
         """Of every action (rows, size)."""
-        return cast(Floats, np.exp(log_softmax(outputs)))
+        result = np.empty_like(outputs)
+        call("categorical_probabilities", *outputs.shape, outputs, result)
+        return result
 
     def taken(self, outputs: Floats, actions: Integers) -> "Taken":
-        """How probable `actions` (rows,) were."""
-        return Taken(log_softmax(outputs), actions)
-
-    def zeros(self, shape: tuple[int, ...]) -> Integers:
-        """Room for actions."""
-        return np.zeros(shape, np.int64)
+        """How probable `actions` (rows,) are."""
+        return Taken(outputs, actions)
 
 
 class Taken:
     """Actions that were taken, under the distribution: their log-probabilities, entropies, and gradients."""
 
-    def __init__(self, log_probabilities: Floats, actions: Integers) -> None:
-        self._log_probabilities = log_probabilities
-        self._probabilities: Floats = np.exp(log_probabilities)
-        # One row per action in memory, as in `log_softmax`.
-        count = log_probabilities.shape[1]
-        self._chosen = cast(Flags, np.equal.outer(np.arange(count), actions).T)
+    def __init__(self, outputs: Floats, actions: Integers) -> None:
+        rows = len(outputs)
+        self.log_probabilities, self.entropies = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+        self._by_outputs, self._no_weights = np.zeros_like(outputs), np.zeros(rows, np.float32)
+        taken = (outputs.shape[1], outputs, actions)
+        self.evaluate: Callable[[int], None] = prepare(
+            "categorical_taken", *taken, self.log_probabilities, self.entropies
+        )
+        self._gradient = prepare("categorical_gradient", *taken, self.entropies, self._by_outputs)
 
-    @property
-    def log_probabilities(self) -> Floats:
-        """Of the actions (rows,)."""
-        return cast(Floats, np.add.reduce(self._log_probabilities * self._chosen, axis=1))
-
-    @cached_property
-    def entropies(self) -> Floats:
-        """Of every row's distribution (rows,), in nats."""
-        return cast(Floats, -np.add.reduce(self._probabilities * self._log_probabilities, axis=1))
-
-    @property
-    def total_entropy(self) -> float:
-        """Of all rows together, in nats."""
-        return cast(float, -np.sum(self._probabilities * self._log_probabilities))
-
-    def loss_gradient(self, weights: Floats, entropy_weights: Floats | None = None) -> Floats:
-        """Gradient of −Σ weight · log π(action) − Σ entropy weight · H(π) by the outputs (rows, size); weights (rows,).
-
-        (π − one-hot(action)) · weight + π · (log π + H) · entropy weight, row by row.
-        """
-        gradient: Floats = (self._probabilities - self._chosen) * weights[:, None]
-        if entropy_weights is not None:
-            by_entropy = self._probabilities * (self._log_probabilities + self.entropies[:, None])
-            gradient += by_entropy * entropy_weights[:, None]
-        return gradient
-
-
-def log_softmax(outputs: Floats) -> Floats:
-    """Log-probabilities (rows, size)."""
-    # One row per action in memory: numpy is several times slower at sums along a short axis.
-    by_action = outputs.T.copy()
-    # `np.max` and `np.sum` without their wrappers, which take longer than a small rollout's sum.
-    by_action -= np.maximum.reduce(by_action, axis=0)
-    by_action -= np.log(np.add.reduce(np.exp(by_action), axis=0))
-    return by_action.T
+    def loss_gradient(self, count: int, weights: Floats, entropy_weights: Floats | None = None) -> Floats:
+        """Gradient of −Σ weight · log π(action) − Σ entropy weight · H(π) by the outputs (rows, size)."""
+        self._gradient(
+            count, address(weights), address(self._no_weights if entropy_weights is None else entropy_weights)
+        )
+        return self._by_outputs[:count]

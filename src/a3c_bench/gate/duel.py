@@ -22,7 +22,7 @@ from a3c_bench.arrays import Doubles
 from a3c_bench.errors import BadInputError
 from a3c_bench.gate import turns
 from a3c_bench.gate.checkouts import SUITE
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import without_limit
 
 LOG_LINES = 15
 # Plugins that only take time to load.
@@ -209,7 +209,7 @@ def _pytest(checkout: Path) -> list[str]:
 
 
 def _environment(checkout: Path) -> dict[str, str]:
-    return {**unpinned_environment(os.environ), "PYTHONPATH": str(checkout / "src")}
+    return {**without_limit(os.environ), "PYTHONPATH": str(checkout / "src")}
 
 
 def _last_line(text: str) -> str:

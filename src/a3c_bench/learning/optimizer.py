@@ -1,10 +1,9 @@
-"""Adam on the flat parameter vector."""
+"""Adam on the flat parameter vector, and what else is done to whole gradients."""
 
 import numpy as np
 
 from a3c_bench.arrays import Floats, Integers
-
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+from a3c_bench.kernels.library import address, prepare
 
 
 class Adam:
@@ -14,9 +13,8 @@ class Adam:
     """
 
     def __init__(self, first: Floats, second: Floats, count: Integers) -> None:
-        self._first, self._second, self._count = first, second, count
-        self._step = np.empty_like(first)
-        self._scale = np.empty_like(first)
+        self._moments, self._count = (first, second), count
+        self._step = prepare("adam", first.size, first, second)
 
     @classmethod
     def fresh(cls, size: int) -> "Adam":
@@ -26,27 +24,19 @@ class Adam:
     def apply(self, parameters: Floats, gradient: Floats, learning_rate: float) -> None:
         """Take one step: changes `parameters` (size,) in place."""
         self._count += 1
-        count = int(self._count[0])
-        self._blend(self._first, gradient, BETA_1)
-        np.square(gradient, out=self._scale)
-        self._blend(self._second, self._scale, BETA_2)
-        # The two bias corrections are folded into scalars: m/(1−β₁ᵗ) ÷ (√(v/(1−β₂ᵗ)) + ε).
-        np.sqrt(self._second, out=self._scale)
-        self._scale *= np.float32(1 / np.sqrt(1 - BETA_2**count))
-        self._scale += np.float32(EPSILON)
-        np.divide(self._first, self._scale, out=self._step)
-        self._step *= np.float32(learning_rate / (1 - BETA_1**count))
-        parameters -= self._step
-
-    def _blend(self, moment: Floats, value: Floats, beta: float) -> None:
-        np.subtract(value, moment, out=self._step)
-        self._step *= np.float32(1 - beta)
-        moment += self._step
+        self._step(int(self._count[0]), learning_rate, address(gradient), address(parameters))
 
 
 def clip(gradient: Floats, longest: float) -> float:
     """Scale `gradient` (size,) down, in place, to the Euclidean length `longest`; returns its length before."""
-    length = float(np.sqrt(np.dot(gradient, gradient)))
-    if length > longest:
-        gradient *= np.float32(longest / length)
-    return length
+    return float(prepare("clip", gradient.size, gradient)(longest))
+
+
+def length(gradient: Floats) -> float:
+    """The Euclidean length of `gradient` (size,)."""
+    return float(prepare("length_of", gradient.size, gradient)())
+
+
+def add(summand: Floats, total: Floats) -> None:
+    """Add `summand` (size,) to `total` (size,), in place."""
+    prepare("add", total.size, summand, total)()

@@ -10,15 +10,16 @@ from gymnasium.vector import VectorEnv
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from a3c_bench.arrays import Flags, Floats
+from a3c_bench.arrays import Doubles, Flags, Floats
 from a3c_bench.distributions.base import Distribution
 from a3c_bench.environments.spaces import as_float32
 from a3c_bench.learning.episodes import FINISHED, NONE_FINISHED, EpisodeLog
-from a3c_bench.networks.base import Network, Trace
+from a3c_bench.networks.base import Architecture, Network, Rows
 
 KEPT_EPISODES = 32
 """How many episodes are kept before an actor tells of them."""
-NOISE_ROWS = 512
+NOISE_ROWS = 32
+"""So many steps' noise is drawn at a time; what an episode leaves of it is not used."""
 
 Rollout = TypeVar("Rollout")
 
@@ -57,12 +58,12 @@ class Collector(ABC, Generic[Rollout]):
             setattr(self, name, value)
 
 
-class Row(NamedTuple):
+class Step(NamedTuple):
     """One time step of a block: views on its buffers, as acting reads and fills them."""
 
-    observations: Floats
-    trace: Trace
-    outputs: Floats
+    start: int
+    stop: int
+    """Where its rows are."""
     actions: Any
     rewards: Floats
     terminated: Flags
@@ -74,18 +75,22 @@ class Row(NamedTuple):
 class Block:
     """A rollout of `steps` rows of `envs` environments, in buffers that are used again."""
 
-    observations: Floats
-    """(steps + 1, envs, size): the last row is for bootstrapping."""
-    trace: Trace
-    """Of the network's forward pass, (steps + 1, envs, …): acting has computed it, learning uses it."""
-    outputs: Floats
-    """The policy's, (steps, envs, outputs)."""
+    rows: Rows
+    """((steps + 1) · envs): acting fills them, learning uses them; the last `envs` are for bootstrapping."""
+    noise: Doubles
+    """What sampling uses up (steps, envs, …)."""
     actions: Any
     rewards: Floats
     terminated: Flags
     truncated: Flags
     counted: Flags
     """(steps, envs): False where the step only reset an environment."""
+
+    @property
+    def observations(self) -> Floats:
+        """(steps + 1, envs, size)."""
+        steps, envs = self.counted.shape
+        return self.rows.observations.reshape(steps + 1, envs, -1)
 
     @property
     def env_steps(self) -> int:
@@ -98,35 +103,35 @@ class Block:
         return np.logical_or(self.terminated, self.truncated)
 
     @property
-    def flat_trace(self) -> Trace:
-        """The trace by rows ((steps + 1) · envs, …)."""
-        return [flat_rows(array) for array in self.trace]
+    def acted(self) -> Rows:
+        """The rows (steps · envs) on which actions were taken."""
+        return self.rows.part(0, self.counted.size)
 
-    def rows(self) -> list[Row]:
+    @property
+    def steps(self) -> list[Step]:
         """Its time steps."""
+        observations, envs = self.observations, self.counted.shape[1]
         return [
-            Row(
-                self.observations[step],
-                [array[step] for array in self.trace],
-                self.outputs[step],
+            Step(
+                step * envs,
+                (step + 1) * envs,
                 self.actions[step],
                 self.rewards[step],
                 self.terminated[step],
                 self.truncated[step],
-                self.observations[step + 1],
+                observations[step + 1],
             )
-            for step in range(len(self.rewards))
+            for step in range(len(self.counted))
         ]
 
     @classmethod
-    def allocate(cls, steps: int, envs: int, size: int, network: Network, distribution: Distribution) -> "Block":
-        """Buffers for a rollout of this shape, of observations of `size` numbers."""
+    def allocate(cls, steps: int, envs: int, architecture: Architecture, distribution: Distribution) -> "Block":
+        """Buffers for a rollout of this shape."""
         block = (steps, envs)
         return cls(
-            observations=np.zeros((steps + 1, envs, size), np.float32),
-            trace=network.trace((steps + 1, envs)),
-            outputs=np.zeros((*block, distribution.size), np.float32),
-            actions=distribution.zeros(block),
+            rows=architecture.rows((steps + 1) * envs),
+            noise=distribution.noise(block),
+            actions=distribution.actions(block),
             rewards=np.zeros(block, np.float32),
             terminated=np.zeros(block, np.bool_),
             truncated=np.zeros(block, np.bool_),
@@ -134,7 +139,7 @@ class Block:
         )
 
 
-def flat_rows(array: Floats) -> Floats:
+def flat_rows(array: NDArray[Any]) -> NDArray[Any]:
     """(steps, envs, …) to (rows, …)."""
     return array.reshape(-1, *array.shape[2:])
 
@@ -156,8 +161,8 @@ class BlockCollector(Collector[Block]):
         self._draws, self._distribution = draws, distribution
         self._block = block
         # Made once: taking views anew in every step costs a tenth of acting.
-        self._rows = block.rows()
-        self._last_trace = [array[-1] for array in block.trace]
+        self._steps, self._all_observations = block.steps, block.observations
+        self._sample = distribution.sampler(block.acted.outputs, flat_rows(block.noise), flat_rows(block.actions))
         observations, _ = environment.reset(seed=seed)
         self._observations = as_float32(observations)
         self._over = np.zeros(environment.num_envs, np.bool_)
@@ -165,21 +170,20 @@ class BlockCollector(Collector[Block]):
 
     def collect(self, network: Network) -> Block:
         """Act with `network` until every row of the block is filled."""
-        block = self._block
-        block.observations[0] = self._observations
-        noise = self._distribution.noise(self._draws, block.rewards.shape)
-        for row, row_noise in zip(self._rows, noise, strict=True):
-            outputs = network.policy(row.observations, row.trace, row.outputs)
-            actions = self._distribution.sample(outputs, row_noise, row.actions)
-            step = self.environment.step(actions)
-            row.next_observations[:], row.rewards[:], row.terminated[:], row.truncated[:], _ = step
-        network.features(block.observations[-1], self._last_trace)
+        block, rows, sample = self._block, self._block.rows, self._sample
+        self._all_observations[0] = self._observations
+        self._distribution.draw(self._draws, block.noise)
+        for start, stop, actions, rewards, terminated, truncated, next_observations in self._steps:
+            network.forward(rows, start, stop)
+            sample(start, stop)
+            next_observations[:], rewards[:], terminated[:], truncated[:], _ = self.environment.step(actions)
+        network.forward(rows, stop, stop + len(actions))
         # Gymnasium's vector environments reset on the step after an episode's end: that step is no experience.
         over = block.over
         np.logical_not(self._over, out=block.counted[0])
         np.logical_not(over[:-1], out=block.counted[1:])
         self._over = over[-1]
-        self._observations[:] = block.observations[-1]
+        self._observations[:] = self._all_observations[-1]
         return block
 
     def record(self) -> None:
@@ -197,54 +201,107 @@ class BlockCollector(Collector[Block]):
 
 
 @dataclass(frozen=True)
-class Episode:
-    """A rollout that is one whole episode: observations (steps, size), actions and rewards (steps,)."""
+class EpisodeRoom:
+    """Buffers for an episode of so many steps at most."""
 
-    observations: Floats
+    rows: Rows
+    """Of the observations that actions were taken on."""
+    noise: Doubles
     actions: Any
     rewards: Floats
+
+    @classmethod
+    def allocate(cls, steps: int, architecture: Architecture, distribution: Distribution) -> "EpisodeRoom":
+        """Buffers for so many steps."""
+        noise, actions = distribution.noise((steps,)), distribution.actions((steps,))
+        return cls(architecture.rows(steps), noise, actions, np.zeros(steps, np.float32))
+
+    def copy_from(self, smaller: "EpisodeRoom") -> None:
+        """Take over what lies in a smaller room."""
+        steps = len(smaller.rewards)
+        self.rows.observations[:steps] = smaller.rows.observations
+        self.actions[:steps], self.rewards[:steps] = smaller.actions, smaller.rewards
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A rollout that is one whole episode: what its room begins with."""
+
+    room: EpisodeRoom
+    env_steps: int
+    """That count as experience: all of them."""
     terminated: bool
     """The episode ended in a terminal state; False: it was cut at the time limit."""
 
     @property
-    def env_steps(self) -> int:
-        """Env steps that count as experience: all of them."""
-        return len(self.actions)
+    def observations(self) -> Floats:
+        """On which actions were taken (steps, size)."""
+        return self.room.rows.observations[: self.env_steps]
+
+    @property
+    def actions(self) -> Any:
+        """(steps,)."""
+        return self.room.actions[: self.env_steps]
+
+    @property
+    def rewards(self) -> Floats:
+        """(steps,)."""
+        return self.room.rewards[: self.env_steps]
 
 
 class EpisodeCollector(Collector[Episode]):
     """Plays one episode of a single environment per rollout."""
 
-    STATE = ("environment", "_draws", "_observation", "_noise", "_rollouts", "_finished")
+    STATE = ("environment", "_draws", "_observation", "_rollouts", "_finished")
 
-    def __init__(self, environment: Env[Any, Any], seed: int, draws: Generator, distribution: Distribution) -> None:
+    def __init__(
+        self,
+        environment: Env[Any, Any],
+        seed: int,
+        draws: Generator,
+        distribution: Distribution,
+        architecture: Architecture,
+    ) -> None:
         self.environment = environment
-        self._draws, self._distribution = draws, distribution
+        self._draws, self._distribution, self._architecture = draws, distribution, architecture
         self._observation, _ = environment.reset(seed=seed)
-        self._noise = distribution.noise(draws, (0,))
+        self._make_room(2 * NOISE_ROWS)
         self._last: Episode | None = None
         self._rollouts = 0
         self._finished: list[tuple[int, int, int, float]] = []
 
+    def _make_room(self, steps: int) -> None:
+        self._room = room = EpisodeRoom.allocate(steps, self._architecture, self._distribution)
+        self._sample = self._distribution.sampler(room.rows.outputs, room.noise, room.actions)
+
     def collect(self, network: Network) -> Episode:
         """Act with `network` until the episode ends."""
-        observations, actions, rewards = [], [], []
-        terminated = truncated = False
-        while not (terminated or truncated):
-            observation = as_float32(self._observation)
-            action = self._distribution.sample(network.policy_of_one(observation), self._next_noise())
-            self._observation, reward, terminated, truncated, _ = self.environment.step(action)
-            observations.append(observation)
-            actions.append(action)
-            rewards.append(float(reward))
+        steps, over = 0, False
+        while not over:
+            if steps == len(self._room.rewards):
+                smaller = self._room
+                self._make_room(2 * steps)
+                self._room.copy_from(smaller)
+            steps, terminated, over = self._play(network, steps)
         self._observation, _ = self.environment.reset()
-        self._last = Episode(
-            np.concatenate(observations).reshape(len(actions), -1),
-            np.array(actions),
-            np.array(rewards, np.float32),
-            bool(terminated),
-        )
+        self._last = Episode(self._room, steps, terminated)
         return self._last
+
+    def _play(self, network: Network, first: int) -> tuple[int, bool, bool]:
+        """Act from a step on, for as long as there is noise; gives the next one, whether it terminated, and is over."""
+        room, observation, step_environment = self._room, self._observation, self.environment.step
+        rows, observations, actions, rewards = room.rows, room.rows.observations, room.actions, room.rewards
+        forward, sample = network.forward, self._sample
+        self._distribution.draw(self._draws, room.noise[first : first + NOISE_ROWS])
+        for step in range(first, first + NOISE_ROWS):
+            observations[step] = observation
+            forward(rows, step, step + 1, False)
+            sample(step, step + 1)
+            observation, rewards[step], terminated, truncated, _ = step_environment(actions[step])
+            if terminated or truncated:
+                break
+        self._observation = observation
+        return step + 1, bool(terminated), bool(terminated or truncated)
 
     def record(self) -> None:
         """Keep what the learning curve needs of the episode collected last."""
@@ -264,10 +321,3 @@ class EpisodeCollector(Collector[Episode]):
             return NONE_FINISHED
         finished, self._finished = np.array(self._finished, FINISHED), []
         return finished
-
-    def _next_noise(self) -> Floats:
-        if not len(self._noise):
-            self._noise = self._distribution.noise(self._draws, (NOISE_ROWS,))
-        row: Floats = self._noise[0]
-        self._noise = self._noise[1:]
-        return row

@@ -6,15 +6,12 @@ form; the network only carries it back to its parameters.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.random import Generator
 
 from a3c_bench.arrays import Floats
-
-Trace: TypeAlias = list[Floats]
-"""What a forward pass leaves for the backward pass: arrays with one row per observation."""
 
 
 @dataclass(frozen=True)
@@ -41,46 +38,40 @@ class Layout:
             start = stop
 
 
-class Gradient(Protocol):
-    """Room for the gradient of a loss."""
+class Rows(Protocol):
+    """Some observations, a row each, with room for what a network makes of them."""
 
     @property
-    def flat(self) -> Floats:
-        """By all parameters (size,)."""
+    def observations(self) -> Floats:
+        """(rows, inputs), to be filled by whoever has them."""
+        ...
+
+    @property
+    def outputs(self) -> Floats:
+        """The policy's (rows, outputs): what its distribution needs."""
+        ...
+
+    @property
+    def values(self) -> Floats:
+        """The critic's (rows,)."""
+        ...
+
+    def part(self, start: int, stop: int) -> Self:
+        """The same memory from row `start` to `stop`. Several threads can work on several parts."""
         ...
 
 
 class Network(Protocol):
-    """A network that is bound to parameters: a policy's outputs, and the value of a state."""
+    """A network that is bound to parameters. It knows the rows that its own architecture gave."""
 
-    def trace(self, shape: tuple[int, ...]) -> Trace:
-        """Room for what a forward pass of observations (*shape, inputs) leaves, by arrays (*shape, …)."""
+    def forward(self, rows: Any, start: int, stop: int, values: bool = True) -> None:
+        """Fill outputs, and values if asked, from row `start` to `stop`."""
         ...
 
-    def features(self, observations: Floats, trace: Trace) -> Floats:
-        """What policy and value have in common; fills `trace`."""
-        ...
+    def backward(self, rows: Any, by_outputs: Floats, by_values: Floats, gradient: Floats) -> None:
+        """Write the gradient (size,) of a loss by the parameters, after `forward` with values.
 
-    def policy(self, observations: Floats, trace: Trace, out: Floats | None = None) -> Floats:
-        """The policy's outputs (rows, outputs) of `observations` (rows, inputs); fills `trace`."""
-        ...
-
-    def policy_of_one(self, observation: Floats) -> Floats:
-        """The same, (outputs,), of one observation (inputs,), with little overhead: it is most of what a row costs."""
-        ...
-
-    def values(self, trace: Trace) -> Floats:
-        """The values (rows,) of the observations whose features are in `trace`."""
-        ...
-
-    def gradient(self, rows: int | None = None) -> Gradient:
-        """Room for the gradient of losses of so many rows; None: of any number."""
-        ...
-
-    def backward(self, observations: Floats, trace: Trace, by_policy: Floats, by_values: Floats, gradient: Any) -> None:
-        """Write into `gradient`, which `self.gradient` gave, that of a loss.
-
-        by_policy, by_values: the loss's gradients by the outputs (rows, outputs) and by the values (rows,).
+        by_outputs, by_values: the loss's gradients by outputs (count, outputs) and values (count,) of the first rows.
         """
         ...
 
@@ -95,6 +86,10 @@ class Architecture(Protocol):
 
     def initial(self, generator: Generator) -> Floats:
         """Fresh parameters (size,)."""
+        ...
+
+    def rows(self, count: int) -> Rows:
+        """Room for so many observations, used again and again: memory that is asked for anew is dear."""
         ...
 
     def bind(self, parameters: Floats) -> Network:

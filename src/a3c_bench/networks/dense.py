@@ -1,73 +1,53 @@
-"""Fully connected networks as views on one flat float32 vector, with their backward pass in closed form.
+"""Fully connected networks on one flat float32 vector, with their backward pass in closed form.
 
-Written out in numpy: at these sizes automatic differentiation costs two to three times the arithmetic itself, and
-OpenBLAS's Haswell kernels keep their bits across CPUs at no cost. The textbook module, in torch, is the oracle that
-the tests hold these gradients against. Weights have torch's shape, (outputs, inputs).
+The arithmetic is in the kernels (`dense.h`). The textbook module, in torch, is the oracle that the tests hold these
+gradients against. Weights are (inputs, outputs).
 """
 
-import math
-from collections.abc import Callable, Mapping
+import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 
 from a3c_bench.arrays import Floats
-from a3c_bench.networks.base import Layout, Trace
+from a3c_bench.kernels.library import address, call, prepare
+from a3c_bench.networks.base import Layout
 
-ZERO = np.float32(0)
-SHORTEST = 1e-12
-"""Observations shorter than this are not scaled up to length 1, as in torch's `normalize`."""
+Activation = Literal["tanh", "relu"]
+ACTIVATIONS: Mapping[Activation, int] = {"tanh": 0, "relu": 1}
+"""The kernels' numbers of them."""
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("inputs", "outputs", "weight", "bias")]
+
+
+class _Dense(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("inputs", "activation", "normalised", "detached", "bounded")),
+        ("hidden_layers", ctypes.c_int64),
+        *((name, _Layer) for name in ("actor", "critic", "critic_hidden")),
+        ("hidden", ctypes.POINTER(_Layer)),
+    ]
+
+
+class _Batch(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("observations", "normalised")),
+        ("hidden", ctypes.POINTER(ctypes.c_void_p)),
+        *((name, ctypes.c_void_p) for name in ("critic_hidden", "outputs", "values", "room")),
+    ]
 
 
 class Layer(NamedTuple):
-    """A fully connected layer, or the gradient of one: `weight` (outputs, inputs) and `bias` (outputs,)."""
+    """Views on a fully connected layer: `weight` (inputs, outputs) and `bias` (outputs,)."""
 
     weight: Floats
     bias: Floats
-
-    def forward(self, inputs: Floats, out: Floats | None = None) -> Floats:
-        """`inputs` (rows, inputs) to (rows, outputs), or one row without its axis."""
-        # `dot` and not `matmul`: the same product, but half the overhead, which is what one row costs.
-        outputs: Floats = np.dot(inputs, self.weight.T, out)
-        outputs += self.bias
-        return outputs
-
-    def take_gradient(self, inputs: Floats, by_outputs: Floats) -> None:
-        """Become the gradient of a layer fed `inputs` (rows, inputs), given that by its outputs (rows, outputs)."""
-        np.matmul(by_outputs.T, inputs, out=self.weight)
-        # `np.sum` without its wrapper, which takes longer than the sum.
-        np.add.reduce(by_outputs, axis=0, out=self.bias)
-
-
-class Activation(NamedTuple):
-    """A function of one number, and how a gradient by its result becomes one by its argument."""
-
-    apply: Callable[..., Any]
-    """(numbers, out)."""
-    carry_back: Callable[[Floats, Floats, Floats | None], None]
-    """(gradient by the results, which it changes; results; room of their shape)."""
-
-
-def _relu(numbers: Floats, out: Floats) -> Floats:
-    return np.maximum(numbers, ZERO, out=out)
-
-
-def _back_through_relu(gradient: Floats, results: Floats, room: Floats | None) -> None:
-    gradient *= results > 0
-
-
-def _back_through_tanh(gradient: Floats, results: Floats, room: Floats | None) -> None:
-    slope = np.square(results, out=room)
-    gradient *= np.subtract(1, slope, out=slope)
-
-
-ACTIVATIONS: Mapping[str, Activation] = {
-    "tanh": Activation(np.tanh, _back_through_tanh),
-    "relu": Activation(_relu, _back_through_relu),
-}
 
 
 @dataclass(frozen=True)
@@ -89,7 +69,7 @@ class DenseArchitecture:
     inputs: int
     outputs: int
     hidden: tuple[int, ...]
-    activation: Literal["tanh", "relu"]
+    activation: Activation
     normalised: bool = False
     """Observations are scaled to length 1 first."""
     critic: Critic = Critic()
@@ -111,7 +91,7 @@ class DenseArchitecture:
         """Of its parameters."""
         shapes: dict[str, tuple[int, ...]] = {}
         for name, (inputs, outputs) in self.sizes.items():
-            shapes[f"{name}.weight"] = (outputs, inputs)
+            shapes[f"{name}.weight"] = (inputs, outputs)
             shapes[f"{name}.bias"] = (outputs,)
         return Layout(shapes)
 
@@ -125,124 +105,95 @@ class DenseArchitecture:
         flat = np.empty(self.layout.size, dtype=np.float32)
         for name, layer in self.layers(flat).items():
             gain = self.policy_gain if name == "actor" else 1.0
-            bound = gain / np.sqrt(layer.weight.shape[1])
+            bound = gain / np.sqrt(len(layer.weight))
             for tensor in layer:
-                tensor[...] = generator.uniform(-bound, bound, tensor.shape)
+                # Not `uniform`: what that multiplies and adds may be fused by one compiler and not by another.
+                tensor[...] = (2 * generator.random(tensor.shape) - 1) * bound
         return flat
+
+    def rows(self, count: int) -> "DenseRows":
+        """Room for so many observations."""
+        return DenseRows(self, count)
 
     def bind(self, parameters: Floats) -> "DenseNetwork":
         """The network on `parameters` (size,), which it reads where they are."""
         return DenseNetwork(self, parameters)
 
-
-class DenseGradient:
-    """Room for the gradient of a loss, and for what is computed on the way to it."""
-
-    def __init__(self, architecture: DenseArchitecture, rows: int | None) -> None:
-        self.flat = np.zeros(architecture.layout.size, np.float32)
-        layers = architecture.layers(self.flat)
-        self.trunk = [layers[name] for name in layers if name.startswith("hidden.")]
-        self.policy, self.critic, self.critic_hidden = layers["actor"], layers["critic"], layers.get("critic_hidden")
-        # Memory that is asked for anew costs more than what is done with it.
-        self.by_features, self.scratch = (
-            [None if rows is None else np.zeros((rows, units), np.float32) for units in architecture.hidden]
-            for _ in range(2)
+    @cached_property
+    def structure(self) -> "_Dense":
+        """As the kernels know it."""
+        layers, start = {}, 0
+        for name, (inputs, outputs) in self.sizes.items():
+            layers[name] = _Layer(inputs, outputs, start, start + inputs * outputs)
+            start += (inputs + 1) * outputs
+        hidden = [layers.pop(f"hidden.{index}") for index in range(len(self.hidden))]
+        return _Dense(
+            inputs=self.inputs,
+            activation=ACTIVATIONS[self.activation],
+            normalised=self.normalised,
+            detached=self.critic.detached,
+            bounded=self.critic.bounded,
+            hidden_layers=len(hidden),
+            hidden=(_Layer * len(hidden))(*hidden),
+            **layers,
         )
+
+
+class DenseRows:
+    """Some observations, a row each, and what the layers make of them."""
+
+    def __init__(self, architecture: DenseArchitecture, count: int) -> None:
+        self.structure = architecture.structure
+        self.start, self.stop = 0, count
+
+        def room(units: int | None) -> Floats:
+            return np.zeros((count, units or 0), np.float32)
+
+        observations, outputs = room(architecture.inputs), room(architecture.outputs)
+        hidden = [room(units) for units in architecture.hidden]
+        normalised = room(architecture.inputs if architecture.normalised else None)
+        critic_hidden, values = room(architecture.critic.hidden), np.zeros(count, np.float32)
+        copy = np.zeros(max(inputs * outputs for inputs, outputs in architecture.sizes.values()), np.float32)
+        self._all = (observations, outputs, values)
+        # The structure has their addresses only.
+        self._kept = (*self._all, hidden, normalised, critic_hidden, copy)
+        pointers = (ctypes.c_void_p * len(hidden))(*(array.ctypes.data for array in hidden))
+        arrays = (observations, normalised, critic_hidden, outputs, values, copy)
+        first, second, *others = (array.ctypes.data for array in arrays)
+        self._batch = _Batch(first, second, pointers, *others)
+        self.address = ctypes.addressof(self._batch)
+        self._take_views()
+
+    def _take_views(self) -> None:
+        self.observations, self.outputs, self.values = (array[self.start : self.stop] for array in self._all)
+
+    def part(self, start: int, stop: int) -> "DenseRows":
+        """The same memory from row `start` to `stop`."""
+        part = object.__new__(DenseRows)
+        part.structure, part.address, part._batch = self.structure, self.address, self._batch
+        part._all, part._kept = self._all, self._kept
+        part.start, part.stop = self.start + start, self.start + stop
+        part._take_views()
+        return part
+
+    @cached_property
+    def room(self) -> Floats:
+        """What the backward pass of these rows needs besides."""
+        return np.zeros(call("dense_room", self.structure, self.stop - self.start), np.float32)
 
 
 class DenseNetwork:
-    """A `DenseArchitecture` on views of a flat vector."""
+    """A `DenseArchitecture` on a flat vector."""
 
     def __init__(self, architecture: DenseArchitecture, parameters: Floats) -> None:
-        self._architecture, layers = architecture, architecture.layers(parameters)
-        self._trunk = [layers[name] for name in layers if name.startswith("hidden.")]
-        self._policy, self._critic, self._critic_hidden = layers["actor"], layers["critic"], layers.get("critic_hidden")
-        self._activation = ACTIVATIONS[architecture.activation]
-        self._activate, self._carry_back = self._activation
-        self._normalised, self._detached = architecture.normalised, architecture.critic.detached
-        self._bounded = architecture.critic.bounded
-        # Where a trace has what, worked out once: for small rollouts it would be a twentieth of learning.
-        self._shared = slice(int(self._normalised), int(self._normalised) + len(self._trunk))
-        own = (architecture.critic.hidden, 1 if self._bounded else None)
-        self._units = (
-            *([architecture.inputs] if self._normalised else []),
-            *architecture.hidden,
-            *(units for units in own if units is not None),
-        )
+        self._forward = prepare("dense_forward", architecture.structure, parameters)
+        self._backward = prepare("dense_backward", architecture.structure, parameters)
 
-    def trace(self, shape: tuple[int, ...]) -> Trace:
-        """Room for the inputs if they are normalised, the shared layers' activations, and the critic's own."""
-        return [np.empty((*shape, units), np.float32) for units in self._units]
+    def forward(self, rows: DenseRows, start: int, stop: int, values: bool = True) -> None:
+        """Fill outputs, and values if asked, from row `start` to `stop`."""
+        self._forward(rows.address, rows.start + start, rows.start + stop, values)
 
-    def features(self, observations: Floats, trace: Trace) -> Floats:
-        """The last shared layer's activations (rows, units)."""
-        features = self._inputs(observations, trace[0]) if self._normalised else observations
-        for layer, activations in zip(self._trunk, trace[self._shared], strict=True):
-            features = self._activate(layer.forward(features, activations), out=activations)
-        return features
-
-    @staticmethod
-    def _inputs(observations: Floats, out: Floats) -> Floats:
-        lengths = np.sqrt(np.vecdot(observations, observations))
-        inputs: Floats = np.divide(observations, np.maximum(lengths, np.float32(SHORTEST))[:, None], out=out)
-        return inputs
-
-    def policy(self, observations: Floats, trace: Trace, out: Floats | None = None) -> Floats:
-        """The policy's outputs (rows, outputs) of `observations` (rows, inputs)."""
-        return self._policy.forward(self.features(observations, trace), out)
-
-    def policy_of_one(self, observation: Floats) -> Floats:
-        """The policy's outputs (outputs,) of one observation (inputs,)."""
-        features = observation
-        if self._normalised:
-            features = observation / max(math.sqrt(np.dot(observation, observation)), SHORTEST)
-        for layer in self._trunk:
-            features = layer.forward(features)
-            self._activate(features, out=features)
-        return self._policy.forward(features)
-
-    def values(self, trace: Trace) -> Floats:
-        """The critic's values (rows,)."""
-        features, own = trace[self._shared.stop - 1], trace[self._shared.stop :]
-        if self._critic_hidden is not None:
-            features = self._activate(self._critic_hidden.forward(features, own[0]), out=own[0])
-        values = self._critic.forward(features)
-        if self._bounded:
-            values = np.tanh(values, out=own[-1])
-        return values[:, 0]
-
-    def gradient(self, rows: int | None = None) -> DenseGradient:
-        """Room for the gradient of losses of so many rows; None: of any number."""
-        return DenseGradient(self._architecture, rows)
-
-    def backward(
-        self, observations: Floats, trace: Trace, by_policy: Floats, by_values: Floats, gradient: DenseGradient
-    ) -> None:
-        """Write into `gradient` that of a loss, given its gradients by outputs (rows, outputs) and values (rows,)."""
-        shared = trace[self._shared]
-        gradient.policy.take_gradient(shared[-1], by_policy)
-        by_features = np.matmul(by_policy, self._policy.weight, out=gradient.by_features[-1])
-        by_critic = self._critic_backward(shared[-1], trace[self._shared.stop :], by_values[:, None], gradient)
-        if by_critic is not None:
-            by_features += by_critic
-        for index in reversed(range(len(self._trunk))):
-            self._carry_back(by_features, shared[index], gradient.scratch[index])
-            inputs = shared[index - 1] if index else trace[0] if self._normalised else observations
-            gradient.trunk[index].take_gradient(inputs, by_features)
-            if index:
-                by_features = np.matmul(by_features, self._trunk[index].weight, out=gradient.by_features[index - 1])
-
-    def _critic_backward(
-        self, features: Floats, own: Trace, by_values: Floats, gradient: DenseGradient
-    ) -> Floats | None:
-        """Gradient by the shared features (rows, units); None where the critic reads them detached."""
-        layer, layer_gradient = self._critic, gradient.critic
-        if self._bounded:
-            by_values = by_values * (1 - np.square(own[-1]))
-        if self._critic_hidden is not None and gradient.critic_hidden is not None:
-            layer_gradient.take_gradient(own[0], by_values)
-            by_values = by_values * layer.weight
-            self._carry_back(by_values, own[0], None)
-            layer, layer_gradient = self._critic_hidden, gradient.critic_hidden
-        layer_gradient.take_gradient(features, by_values)
-        return None if self._detached else np.matmul(by_values, layer.weight, out=gradient.scratch[-1])
+    def backward(self, rows: DenseRows, by_outputs: Floats, by_values: Floats, gradient: Floats) -> None:
+        """Write the gradient (size,) of a loss, given its gradients by outputs (count, outputs) and values (count,)."""
+        arrays = map(address, (by_outputs, by_values, gradient, rows.room))
+        self._backward(rows.address, rows.start, rows.start + len(by_values), *arrays)

@@ -9,5 +9,5 @@ from a3c_bench.results.files import MACHINE, json_bytes, write_all
 def run(config: Config) -> None:
     """Write the fingerprint."""
     content = fingerprint()
-    write_all({MACHINE: json_bytes({**content, "numerics": config.numerics})})
+    write_all({MACHINE: json_bytes(content)})
     conclude("machine", f"{content['cpu']}, {content['cores']} cores, Python {content['python']}", **content)

@@ -17,7 +17,7 @@ from a3c_bench.config import Config, ScheduleName
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.machine import cores
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import without_limit
 from a3c_bench.processes import start_server
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.files import PROFILE, csv_bytes, json_bytes, write_all
@@ -210,7 +210,7 @@ def time_textbook(config: Config, point: Point) -> Sample:
     """Run the textbook loop in a process of its own, with the math libraries as it would find them."""
     command = [sys.executable, "-m", "a3c_bench.textbook"]
     command += [config.env, str(point.workers), str(config.profile.textbook_episodes), str(PROFILE_SEED)]
-    process = subprocess.run(command, capture_output=True, text=True, check=False, env=unpinned_environment(os.environ))
+    process = subprocess.run(command, capture_output=True, text=True, check=False, env=without_limit(os.environ))
     if process.returncode:
         raise TrainingError(f"the textbook loop ended with exit code {process.returncode}", process.stderr)
     result = json.loads(process.stdout)

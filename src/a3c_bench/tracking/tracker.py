@@ -255,7 +255,6 @@ def _tags(config: Config) -> dict[str, str]:
         "schedule": config.schedule,
         "workers": str(config.workers),
         "threads": str(config.threads),
-        "numerics": config.numerics,
     }
 
 

@@ -25,7 +25,6 @@ from a3c_bench.errors import LostWorkerError, TrainingError, say
 from a3c_bench.processes import describe_exit, process_context
 from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
 from a3c_bench.training.crew import pack
-from a3c_bench.training.exchange.handoff import require_ordered_memory
 from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
 from a3c_bench.training.needs import require_room
 from a3c_bench.training.needs import shape as shape_of
@@ -119,7 +118,6 @@ def train(
     it ends. environment: as `describe` gives it, if it is known. context: how processes are started, if another way
     than by the fork server.
     """
-    require_ordered_memory()
     job = Job(config, algorithm, seed, environment or describe(config.env))
     require_room(config, job.environment, [algorithm])
     if disturbance:

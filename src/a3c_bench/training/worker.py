@@ -12,9 +12,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from a3c_bench import numerics
 from a3c_bench.algorithms.base import InOrder, Settings, Statistics
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, TimedEnvironment
@@ -159,8 +157,6 @@ def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell
 
 
 def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
-    # It inherits the variables, but came to numpy by itself: a worker that was not pinned would spoil the model.
-    numerics.verify(job.config.numerics)
     split, reporter = TimeSplit(), Reporter(channel)
     schedule = SCHEDULES[job.config.schedule](tables, job.settings.learning_rate_of, bells, worker)
     # What is not finite is told of in one line (`require_finite`), without numpy's warnings before it.
@@ -220,12 +216,10 @@ def require_finite(statistics: Statistics, actor: int, rollout: int, tables: Sha
 
 
 class _Threads:
-    """The `threads` of a worker: our own over fixed blocks under `portable`, the math library's under `native`."""
+    """The `threads` of a worker, which share out fixed parts of a rollout: the kernels run side by side."""
 
     def __init__(self, config: Config) -> None:
-        own = config.threads > 1 and config.numerics == "portable"
-        self._executor = ThreadPoolExecutor(config.threads) if own else None
-        self._limits = threadpool_limits(1 if config.numerics == "portable" else config.threads)
+        self._executor = ThreadPoolExecutor(config.threads) if config.threads > 1 else None
 
     def __enter__(self) -> InOrder:
         return self._executor.map if self._executor else map

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 from conftest import ROOT, small_config
@@ -16,6 +15,7 @@ from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.reproducibility import debian, proof, roots
 from a3c_bench.evidence.reproducibility.conditions import Condition, on_arm
 from a3c_bench.evidence.reproducibility.launch import Launcher
+from a3c_bench.kernels import build
 
 DEB822 = """# the mirror
 Types: deb
@@ -43,8 +43,6 @@ deb http://mirror.example/tool bookworm stable
 """
 IMPORTED = """
 import sys, json
-from a3c_bench import numerics
-numerics.pin("native")
 import a3c_bench.evidence.reproducibility.trial, a3c_bench.evidence.reproducibility.probe, a3c_bench.commands.train
 import a3c_bench.cli, a3c_bench.stages.train, a3c_bench.stages.profile, a3c_bench.training.worker, safetensors.numpy
 import a3c_bench.evidence.reproducibility.disturbance, a3c_bench.evaluation, a3c_bench.algorithms.built_in
@@ -111,16 +109,10 @@ def test_a_program_keeps_what_it_starts_in_its_system(tmp_path):
     assert said.stdout.split() == [str(program), str(tmp_path)]
 
 
-def test_kernels_are_compiled_for_every_level_of_the_machine(tmp_path, monkeypatch):
-    (tmp_path / "builder").mkdir()
-    (tmp_path / "builder" / "build.py").write_text("def compile_for(target, folder): (folder / target).touch()")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(roots, "BUILDER", "builder.build")
-    system = roots.System("any", "3.11", machine="x86_64")
-    assert roots._compile(system, tmp_path / "kernels") == tmp_path / "kernels"
-    assert {path.name for path in (tmp_path / "kernels").iterdir()} == {"x86_64", "x86_64_v3", "x86_64_v4"}
-    monkeypatch.setattr(roots, "BUILDER", "no_builder.build")
-    assert roots._compile(system, tmp_path / "none") is None
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_kernels_are_compiled_for_every_kind_of_cpu_of_the_machine(machine, tmp_path):
+    folder = roots._compile(roots.System("any", "3.11", machine=machine), tmp_path / "kernels")
+    assert {path.name for path in folder.iterdir()} == {build.file_name(target) for target in build.targets_of(machine)}
 
 
 def test_a_python_of_this_machine_is_not_a_virtual_one():
@@ -142,7 +134,7 @@ def launcher(tmp_path_factory):
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
-        (on_arm("cortex-a57"), r"Python 3\.11\.\d+, glibc 2\.36, aarch64, OpenBLAS cortexa57"),
+        (on_arm("cortex-a57"), r"Python 3\.11\.\d+, glibc 2\.36, kernels for aarch64"),
         (Condition("Debian 13", system=roots.DEBIAN_13), r"Python 3\.13\.\d+, glibc 2\.41, .*"),
     ],
 )
@@ -157,7 +149,6 @@ def test_a_system_is_what_it_is_called(launcher, condition, said):
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(NO_ROOT), reason=str(NO_ROOT))
-@pytest.mark.skipif(not find_spec("a3c_bench.kernels"), reason="without kernels of its own the bits are OpenBLAS's")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
 def test_an_arm_processor_has_the_same_bits(launcher, algorithm):

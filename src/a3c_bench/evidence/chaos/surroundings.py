@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from a3c_bench.evidence.chaos.scene import require
 from a3c_bench.evidence.chaos.victim import inherited
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import without_limit
 
 SMALL_DISK = "8m"
 SERVER_SECONDS = 60.0
@@ -65,7 +65,7 @@ def tracking_server(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", i
         command,
         cwd=folder,
         # Its job runners leave folders in shared memory, which would be taken for ours.
-        env={**unpinned_environment(os.environ), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        env={**without_limit(os.environ), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from a3c_bench.errors import TrainingError
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import without_limit
 from a3c_bench.training.exchange.memory import Shape
 
 SEED = 0
@@ -137,4 +137,4 @@ def let_signals_through() -> None:
 
 def inherited() -> dict[str, str]:
     """The variables of this process that do not change what a training does."""
-    return {name: value for name, value in unpinned_environment(os.environ).items() if name not in NOT_INHERITED}
+    return {name: value for name, value in without_limit(os.environ).items() if name not in NOT_INHERITED}

@@ -16,7 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from a3c_bench.errors import TrainingError
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import without_limit
 from a3c_bench.params import PARAMS_FILE
 from a3c_bench.repository import git
 from a3c_bench.supervision import SUPERVISOR_VARIABLE, signals_later
@@ -140,7 +140,7 @@ def _end_all(leader: subprocess.Popen[str]) -> None:
 
 def environment(settings: Path) -> dict[str, str]:
     """The variables of a command that runs in the clone: this Python's programs first, nothing pinned yet."""
-    inherited = unpinned_environment({name: value for name, value in os.environ.items() if name not in FOREIGN})
+    inherited = without_limit({name: value for name, value in os.environ.items() if name not in FOREIGN})
     return {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', '')}",

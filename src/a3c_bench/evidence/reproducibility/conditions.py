@@ -82,7 +82,6 @@ def conditions(settings: Settings) -> Iterator[Condition]:
             yield Condition(f"{name}: {done}", other, rounds=OTHER_ROUNDS, reference=name, trial=trial)
     yield from processors_and_systems()
     yield Condition("hogwild", {"schedule": "hogwild"}, promised=False)
-    yield Condition("numerics: native", {"numerics": "native"}, promised=False)
 
 
 def processors_and_systems() -> Iterator[Condition]:

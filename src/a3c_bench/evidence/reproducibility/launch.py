@@ -19,7 +19,7 @@ from a3c_bench.evidence.reproducibility import roots
 from a3c_bench.evidence.reproducibility.conditions import Condition
 from a3c_bench.evidence.reproducibility.trial import Result, Trial
 from a3c_bench.machine import cores
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import without_limit
 
 EMULATOR = "qemu-x86_64"
 NOBODY = 65534
@@ -60,11 +60,11 @@ class Launcher:
         if condition.elsewhere and not _as_nobody():
             return "another folder only: changing the user needs root and setpriv"
         if condition.system:
-            return "Python {python}, glibc {glibc}, {machine}, OpenBLAS {openblas}".format(**self._probe(condition))
+            return "Python {python}, glibc {glibc}, kernels for {kernels}".format(**self._probe(condition))
         if "OPENBLAS_CORETYPE" in condition.variables:
             return "OpenBLAS runs {openblas}".format(**self._probe(condition))
         if condition.cpu_model or "NPY_DISABLE_CPU_FEATURES" in condition.variables:
-            return "numpy detects {level}".format(**self._probe(condition))
+            return "kernels for {kernels}".format(**self._probe(condition))
         return ""
 
     def _require(self, condition: Condition) -> None:
@@ -124,7 +124,7 @@ class Launcher:
     def _environment(self, condition: Condition) -> Mapping[str, str]:
         source = self._elsewhere / "src" if condition.elsewhere else Path(__file__).parents[3]
         return {
-            **unpinned_environment(os.environ),
+            **without_limit(os.environ),
             "PYTHONPATH": str(source),
             "PYTHONDONTWRITEBYTECODE": "1",
             **condition.variables,

@@ -10,19 +10,19 @@ import platform
 import sys
 
 from a3c_bench.environments.make import describe
+from a3c_bench.kernels.build import cpu_features, target_of_this_cpu
 
 
 def found() -> dict[str, str]:
     """Versions, and what the math libraries have chosen for this CPU."""
-    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]  # there is no public name for this
     from threadpoolctl import threadpool_info
 
-    features = _multiarray_umath.__cpu_features__
-    levels = [name for name, has in features.items() if has and name.startswith("X86_V")]
+    levels = [name for name, has in cpu_features().items() if has and name.startswith("X86_V")]
     return {
         "python": platform.python_version(),
         "glibc": (os.confstr("CS_GNU_LIBC_VERSION") or "another C library").replace("glibc ", ""),
         "machine": platform.machine(),
+        "kernels": target_of_this_cpu(),
         "level": max(levels, default="less than X86_V2"),
         "openblas": ", ".join(info["architecture"] for info in threadpool_info() if info["internal_api"] == "openblas"),
     }

@@ -14,12 +14,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from a3c_bench.errors import BadInputError, say
 from a3c_bench.evidence.reproducibility import debian
+from a3c_bench.kernels import build
 from a3c_bench.repository import repository_root
 from a3c_bench.results.private import PRIVATE
 
@@ -33,11 +32,8 @@ NEEDED = (
 )
 """The packages of a training: neither torch, nor MLflow, DVC or scipy."""
 EMULATORS = {"x86_64": "qemu-x86_64", "aarch64": "qemu-aarch64"}
-KERNELS = {"x86_64": ("x86_64", "x86_64_v3", "x86_64_v4"), "aarch64": ("aarch64",)}
-"""What the kernels are compiled for, by machine."""
 MINORS = range(17, 35)
 """Of the versions of glibc 2 that wheels are built for."""
-BUILDER, KERNELS_VARIABLE = "a3c_bench.kernels.build", "A3C_BENCH_KERNELS"
 PROGRAM_VARIABLE = "A3C_BENCH_PROGRAM"
 CUSTOMIZED = f"""import os, sys
 # What is started from here is to be in the same system.
@@ -87,7 +83,7 @@ def make(system: System, cpu_model: str | None = None) -> Path:
             "PYTHONHOME": _home(system, folder / "system", emulator),
             "PYTHONNOUSERSITE": "1",
             PROGRAM_VARIABLE: program,
-            KERNELS_VARIABLE: _compile(system, folder / "kernels"),
+            build.FOLDER_VARIABLE: _compile(system, folder / "kernels"),
         }
         _write_script(program, start, folder / "packages", variables)
     return program
@@ -181,13 +177,10 @@ def _home(system: System, root: Path, emulator: Sequence[str]) -> str | None:
 
 
 @cache
-def _compile(system: System, target: Path) -> Path | None:
-    """The compiled kernels, since the system has no compiler; None where there are none."""
-    if not find_spec(BUILDER.rpartition(".")[0]) or not find_spec(BUILDER):
-        return None
-    target.mkdir(exist_ok=True)
-    for kind in KERNELS[system.machine]:
-        import_module(BUILDER).compile_for(kind, target)
+def _compile(system: System, target: Path) -> Path:
+    """The compiled kernels, since the system has no compiler."""
+    for kind in build.targets_of(system.machine):
+        build.compile_for(kind, target)
     return target
 
 

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from a3c_bench import numerics
 from a3c_bench.errors import TrainingError
+from a3c_bench.math_threads import limit_math_threads
 
 if TYPE_CHECKING:
     from a3c_bench.config import Config
@@ -68,7 +68,7 @@ class Result:
 def main() -> None:
     """Run the trial."""
     trial = Trial(**json.load(sys.stdin))
-    numerics.pin(numerics.asked(trial.params))
+    limit_math_threads()
     from a3c_bench.config import parse_config
 
     config = parse_config(trial.params)
@@ -87,7 +87,6 @@ def run(config: "Config", trial: Trial) -> Result:
     from a3c_bench.stats import WINDOW
 
     environment = describe(config.env)
-    numerics.verify(config.numerics)
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
         outcome = train(config, trial, environment, Disturbance(Path(folder), trial.delayed, trial.slow))
         order = ready_order(Path(folder), config.algorithm(trial.algorithm).actors)

@@ -12,8 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from a3c_bench import numerics
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import limit_math_threads, without_limit
 from a3c_bench.params import PARAMS_FILE, read_yaml
 
 if TYPE_CHECKING:  # numpy must not be imported before it is pinned
@@ -38,7 +37,7 @@ def _run(folder: str, kind: str, algorithm: str) -> float:
         capture_output=True,
         text=True,
         check=True,
-        env=unpinned_environment(os.environ),
+        env=without_limit(os.environ),
     )
     return float(process.stdout.splitlines()[-1])
 
@@ -47,7 +46,7 @@ def main() -> None:
     """Train once."""
     folder, kind, algorithm = sys.argv[1:]
     content = read_yaml(PARAMS_FILE)
-    numerics.pin(numerics.asked(content))
+    limit_math_threads()
     from a3c_bench.config import parse_config
 
     config = parse_config(content)

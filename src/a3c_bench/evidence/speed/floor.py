@@ -1,8 +1,8 @@
 """The floor: what one core needs for the parts that no training can do without, each alone and at the same shapes.
 
-Environment steps; the fewest array operations that give actions (matrix products, activation functions, one draw of
-noise); and the floating-point work of the network's backward pass. Not in it: returns, advantages, the loss, episode
-statistics, copying, the optimizer, schedule and snapshots.
+Environment steps; the kernels' calls that give actions (forward pass, one draw of noise, sampling); and that of the
+network's backward pass. Not in it: returns, advantages, the loss, episode statistics, copying, the optimizer, schedule
+and snapshots.
 """
 
 from abc import ABC, abstractmethod
@@ -11,16 +11,13 @@ from ctypes import Array, c_longlong
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from a3c_bench.algorithms.base import Settings
-from a3c_bench.arrays import Floats
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.learning.rollout import Block, Episode, flat_rows
-from a3c_bench.networks.base import Trace
-from a3c_bench.networks.dense import ACTIVATIONS, DenseArchitecture
+from a3c_bench.networks.base import Rows
 from a3c_bench.processes import end_with_parent
 from a3c_bench.seeding import Role, stream
 
@@ -32,33 +29,21 @@ EPISODE_STEPS = 100
 class Floor(ABC):
     """The three parts, each for a whole rollout of `env_steps`."""
 
-    observations: Floats
-    """(rows, inputs)."""
-    trace: Trace
+    rows: Rows
+    """On which actions are taken."""
 
     def __init__(self, settings: Settings, environment: EnvironmentInfo, rows: int) -> None:
-        architecture = settings.architecture(environment)
-        if not isinstance(architecture, DenseArchitecture):
-            raise BadInputError(f"no floor is known for {type(architecture).__name__}; allowed: a dense network")
+        self.architecture = settings.architecture(environment)
         parameters = settings.initial_parameters(environment, FLOOR_SEED)
-        self.network, layers = architecture.bind(parameters), architecture.layers(parameters)
+        self.network = self.architecture.bind(parameters)
         self.distribution = settings.distribution(environment)
         self.generator = stream(FLOOR_SEED, Role.PROFILE)
-        self.activate = ACTIVATIONS[architecture.activation].apply
-        self.hidden = [(layers[name].weight.T, layers[name].bias) for name in layers if name.startswith("hidden.")]
-        self.head = layers["actor"].weight.T, layers["actor"].bias
-        first = int(architecture.normalised)
-        self.shared = slice(first, first + len(self.hidden))
         self.env_steps = rows
-        self._gradient = self.network.gradient(rows)
-        self._by_policy, self._by_values = (
+        self.gradient = np.zeros_like(parameters)
+        """What the backward pass writes."""
+        self._by_outputs, self._by_values = (
             self.generator.normal(size=shape).astype(np.float32) for shape in ((rows, self.distribution.size), rows)
         )
-
-    @property
-    def gradient(self) -> Floats:
-        """What the backward pass writes, (size,)."""
-        return self._gradient.flat
 
     @abstractmethod
     def step_environment(self) -> None:
@@ -70,7 +55,7 @@ class Floor(ABC):
 
     def differentiate(self) -> None:
         """Do the backward pass."""
-        self.network.backward(self.observations, self.trace, self._by_policy, self._by_values, self._gradient)
+        self.network.backward(self.rows, self._by_outputs, self._by_values, self.gradient)
 
 
 class BlockFloor(Floor):
@@ -78,11 +63,9 @@ class BlockFloor(Floor):
 
     def __init__(self, settings: Settings, environment: EnvironmentInfo, block: Block, stepped: Any) -> None:
         super().__init__(settings, environment, block.rewards.size)
-        self._environment, self._rows = stepped, block.rows()
-        self._noise_shape, self._actions = block.rewards.shape, block.actions.copy()
-        self._last, self._last_trace = block.observations[-1], [array[-1] for array in block.trace]
-        self.observations = flat_rows(block.observations)[: self.env_steps]
-        self.trace = [array[: self.env_steps] for array in block.flat_trace]
+        self._environment, self._block, self._actions = stepped, block, block.actions.copy()
+        self._steps, self.rows = block.steps, block.acted
+        self._sample = self.distribution.sampler(self.rows.outputs, flat_rows(block.noise), flat_rows(block.actions))
 
     def step_environment(self) -> None:
         """Step the environment."""
@@ -91,20 +74,11 @@ class BlockFloor(Floor):
 
     def act(self) -> None:
         """Choose the actions."""
-        weight, bias = self.head
-        noise = self.distribution.noise(self.generator, self._noise_shape)
-        for row, draws in zip(self._rows, noise, strict=True):
-            np.dot(self._features(row.observations, row.trace), weight, row.outputs)
-            np.add(row.outputs, bias, row.outputs)
-            self.distribution.sample(row.outputs, draws, row.actions)
-        self._features(self._last, self._last_trace)
-
-    def _features(self, features: Floats, out: Trace) -> Floats:
-        for (weight, bias), activations in zip(self.hidden, out[self.shared], strict=True):
-            np.dot(features, weight, activations)
-            np.add(activations, bias, activations)
-            features = self.activate(activations, activations)
-        return features
+        self.distribution.draw(self.generator, self._block.noise)
+        for step in self._steps:
+            self.network.forward(self._block.rows, step.start, step.stop)
+            self._sample(step.start, step.stop)
+        self.network.forward(self._block.rows, step.stop, step.stop + len(step.actions))
 
 
 class EpisodeFloor(Floor):
@@ -112,14 +86,13 @@ class EpisodeFloor(Floor):
 
     def __init__(self, settings: Settings, environment: EnvironmentInfo, episode: Episode, stepped: Any) -> None:
         super().__init__(settings, environment, EPISODE_STEPS)
-        self._environment = stepped
-        size = (EPISODE_STEPS, environment.observation.size)
-        self.observations = self.generator.normal(size=size).astype(np.float32)
-        self.trace = self.network.trace((EPISODE_STEPS,))
-        outputs = self.network.policy(self.observations, self.trace)
-        self.network.values(self.trace)
-        self._noise = self.distribution.noise(self.generator, (EPISODE_STEPS,))
-        self._actions = self.distribution.sample(outputs, self._noise.copy())
+        self._environment, self.rows = stepped, self.architecture.rows(EPISODE_STEPS)
+        self.rows.observations[:] = self.generator.normal(size=self.rows.observations.shape)
+        self.network.forward(self.rows, 0, EPISODE_STEPS)
+        noise, self._actions = (make((EPISODE_STEPS,)) for make in (self.distribution.noise, self.distribution.actions))
+        self.distribution.draw(self.generator, noise)
+        self._sample = self.distribution.sampler(self.rows.outputs, noise, self._actions)
+        self.act()
 
     def step_environment(self) -> None:
         """Step the environment."""
@@ -130,14 +103,9 @@ class EpisodeFloor(Floor):
 
     def act(self) -> None:
         """Choose the actions."""
-        weight_of_head, bias_of_head = self.head
-        for features, noise in zip(self.observations, self._noise, strict=True):
-            outputs = features
-            for weight, bias in self.hidden:
-                outputs = np.dot(outputs, weight)
-                self.activate(np.add(outputs, bias, outputs), outputs)
-            outputs = np.dot(outputs, weight_of_head)
-            self.distribution.sample(np.add(outputs, bias_of_head, outputs), noise, None)
+        for step in range(EPISODE_STEPS):
+            self.network.forward(self.rows, step, step + 1, values=False)
+            self._sample(step, step + 1)
 
 
 FLOORS: Mapping[type, Any] = {Block: BlockFloor, Episode: EpisodeFloor}
@@ -158,10 +126,9 @@ def make_floor(config: Config, algorithm: str) -> Floor:
 def work(counts: "Array[c_longlong]", place: int, config: Config, algorithm: str) -> None:
     """Rollout after rollout of the floor, without an end."""
     end_with_parent()
-    with threadpool_limits(1):
-        floor = make_floor(config, algorithm)
-        while True:
-            floor.step_environment()
-            floor.act()
-            floor.differentiate()
-            counts[place] += floor.env_steps
+    floor = make_floor(config, algorithm)
+    while True:
+        floor.step_environment()
+        floor.act()
+        floor.differentiate()
+        counts[place] += floor.env_steps

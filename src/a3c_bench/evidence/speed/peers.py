@@ -21,7 +21,7 @@ from a3c_bench.arrays import Doubles
 from a3c_bench.config import load_config
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import fingerprint
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import without_limit
 from a3c_bench.params import read_plain
 from a3c_bench.progress import Progress
 from a3c_bench.report.figures import peers as figure
@@ -118,7 +118,7 @@ def train(peer: Peer, seed: int, limit: float) -> dict[str, Any]:
     start = time.monotonic()
     command = peer.command(seed, start + limit)
     empty: dict[str, Any] = dict.fromkeys(("seconds_to_solve", "steps_to_solve", "rate", "sha256", "versions"))
-    environment = unpinned_environment(os.environ) | {"PYTHONPATH": "src"}
+    environment = without_limit(os.environ) | {"PYTHONPATH": "src"}
     try:
         process = subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=limit + GRACE_SECONDS, env=environment

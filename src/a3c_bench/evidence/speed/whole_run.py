@@ -14,7 +14,7 @@ from a3c_bench.arrays import Doubles
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.errors import TrainingError
-from a3c_bench.numerics import unpinned_environment
+from a3c_bench.math_threads import without_limit
 from a3c_bench.stages.profile import as_sample
 from a3c_bench.training import pool
 
@@ -40,7 +40,7 @@ def compare(config: Config, algorithm: str, environment: EnvironmentInfo, proces
     command = [sys.executable, "-m", "a3c_bench.textbook", config.env, str(processes), str(episodes), str(SEED)]
     outcomes, paused = [], 0.0
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=unpinned_environment(os.environ)
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=without_limit(os.environ)
     ) as textbook:
         try:
             while not _ended(textbook):

@@ -1,0 +1,95 @@
+"""Calls the compiled kernels on numpy's arrays."""
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_bench.kernels.build import library
+
+FLOATS, DOUBLES, INTEGERS, FLAGS = (np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.bool_))
+COUNT, NUMBER, SINGLE, STRUCTURE = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_void_p
+
+SIGNATURES: Mapping[str, Sequence[Any]] = {
+    "dense_forward": (STRUCTURE, FLOATS, STRUCTURE, COUNT, COUNT, COUNT),
+    "dense_backward": (STRUCTURE, FLOATS, STRUCTURE, COUNT, COUNT, FLOATS, FLOATS, FLOATS, FLOATS),
+    "dense_room": (STRUCTURE, COUNT),
+    "categorical_probabilities": (COUNT, COUNT, FLOATS, FLOATS),
+    "categorical_sample": (COUNT, FLOATS, DOUBLES, INTEGERS, COUNT, COUNT),
+    "categorical_taken": (COUNT, FLOATS, INTEGERS, FLOATS, FLOATS, COUNT),
+    "categorical_gradient": (COUNT, FLOATS, INTEGERS, FLOATS, FLOATS, COUNT, FLOATS, FLOATS),
+    "episode_loss": (*[FLOATS] * 4, SINGLE, *[FLOATS] * 2, DOUBLES, COUNT),
+    "actor_critic_loss": (COUNT, *[FLOATS] * 3, FLAGS, *[FLOATS] * 2, *[SINGLE] * 2, *[FLOATS] * 3, DOUBLES),
+    "generalised_advantages": (COUNT, COUNT, FLOATS, FLOATS, FLAGS, FLAGS, FLAGS, SINGLE, SINGLE, FLOATS, FLOATS),
+    "discounted_returns": (COUNT, FLOATS, NUMBER, FLOATS),
+    "standardise": (COUNT, FLAGS, FLOATS),
+    "sum_of_products": (COUNT, FLOATS, FLOATS),
+    "length_of": (COUNT, FLOATS),
+    "scale_to_unit_length": (COUNT, FLOATS),
+    "clip": (COUNT, FLOATS, NUMBER),
+    "add": (COUNT, FLOATS, FLOATS),
+    "adam": (COUNT, FLOATS, FLOATS, COUNT, NUMBER, FLOATS, FLOATS),
+    "fence": (),
+}
+"""What each kernel takes: arrays by the type of their numbers, and numbers by theirs."""
+RESULTS: Mapping[str, Any] = {
+    "dense_room": COUNT,
+    "sum_of_products": NUMBER,
+    "length_of": NUMBER,
+    "clip": NUMBER,
+}
+
+
+@cache
+def open_kernels() -> Mapping[str, Any]:
+    """All of them, compiled if need be; raises `BadInputError` where that is not possible."""
+    opened = ctypes.CDLL(library())
+    kernels = {}
+    for name, signature in SIGNATURES.items():
+        kernel = getattr(opened, name)
+        kernel.argtypes = [STRUCTURE if isinstance(kind, np.dtype) else kind for kind in signature]
+        kernel.restype = RESULTS.get(name)
+        kernels[name] = kernel
+    return kernels
+
+
+def prepare(name: str, *arguments: Any) -> Callable[..., Any]:
+    """A kernel with its first arguments fixed: what is called often does not look at its arrays again.
+
+    Arrays are read and written where they are, without a copy, so they must be of the right type and without gaps;
+    raises `TypeError` if one is not. Those that are passed later, by their `address`, are not looked at.
+    """
+    signature = SIGNATURES[name][: len(arguments)]
+    fixed = [_passed(name, kind, argument) for kind, argument in zip(signature, arguments, strict=True)]
+    prepared = partial(open_kernels()[name], *fixed)
+    prepared.arrays = arguments  # type: ignore[attr-defined]  # they live as long as it does
+    return prepared
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Call a kernel; raises `TypeError` as `prepare` does."""
+    return prepare(name, *arguments)()
+
+
+def address(array: NDArray[Any]) -> int:
+    """Where the numbers of an array that can be written begin."""
+    # A quarter of the time of `array.ctypes.data`.
+    return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # it is one
+
+
+def fence() -> None:
+    """Order what this process wrote and read before among what it writes and reads after, as others see it."""
+    open_kernels()["fence"]()
+
+
+def _passed(name: str, kind: Any, argument: Any) -> Any:
+    if isinstance(argument, ctypes.Structure):
+        return ctypes.addressof(argument)
+    if not isinstance(kind, np.dtype):
+        return argument
+    if argument.dtype != kind or not argument.flags.c_contiguous:
+        raise TypeError(f"{name} needs a {kind} array without gaps, not {argument.dtype} {argument.strides}")
+    return argument.ctypes.data if argument.size == 0 or not argument.flags.writeable else address(argument)

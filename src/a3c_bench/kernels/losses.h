@@ -1,0 +1,52 @@
+// What an actor-critic's loss asks of its rows.
+
+#pragma once
+#include "arithmetic.h"
+
+struct means {
+    double policy_loss, value_error, entropy;
+};
+
+// The textbook's loss of an episode: Σ −log π(action) · (return − value) + value_weight · (value − return)², with the
+// value a constant in the first term. Writes what the next function does; the means are over all rows.
+void episode_loss(
+    const float *values, const float *returns, const float *log_probabilities, const float *entropies,
+    float value_weight, float *weights, float *by_values, struct means *means, int64_t rows
+) {
+    double policy_loss = 0, value_error = 0, entropy = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        float advantage = returns[row] - values[row];
+        weights[row] = advantage;
+        by_values[row] = -2 * value_weight * advantage;
+        policy_loss -= (double)log_probabilities[row] * advantage;
+        value_error += (double)advantage * advantage;
+        entropy += entropies[row];
+    }
+    means->policy_loss = policy_loss / rows, means->value_error = value_error / rows, means->entropy = entropy / rows;
+}
+
+// A3C's loss (Mnih et al. 2016): the mean, over the rows that are counted, of
+// −log π(action) · advantage − entropy_weight · H(π) + value_weight · (value − return)².
+//
+// Writes, for every row (rows,), the weights of −log π and of −H in it and its gradient by the values, and the means,
+// which are summed in order in float64. Advantages of rows that are not counted must be 0; if none is, the loss is 0.
+void actor_critic_loss(
+    int64_t rows, const float *values, const float *advantages, const float *returns, const uint8_t *counted,
+    const float *log_probabilities, const float *entropies, float value_weight, float entropy_weight, float *weights,
+    float *entropy_weights, float *by_values, struct means *means
+) {
+    int64_t count = 0;
+    for (int64_t row = 0; row < rows; row++) count += counted[row];
+    float divisor = (float)(count ? count : 1);
+    double policy_loss = 0, value_error = 0, entropy = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        float share = counted[row] ? 1 / divisor : 0, error = values[row] - returns[row];
+        weights[row] = advantages[row] / divisor;
+        entropy_weights[row] = entropy_weight * share;
+        by_values[row] = 2 * value_weight * error * share;
+        policy_loss -= (double)log_probabilities[row] * advantages[row];
+        value_error += (double)(error * share) * error;
+        entropy += (double)entropies[row] * share;
+    }
+    means->policy_loss = policy_loss / divisor, means->value_error = value_error, means->entropy = entropy;
+}

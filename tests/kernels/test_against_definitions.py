@@ -1,0 +1,190 @@
+"""The kernels against plain definitions: in float64 for their accuracy, and step by step for their order."""
+
+import numpy as np
+import pytest
+
+from a3c_bench.kernels.library import call, prepare
+from a3c_bench.learning.optimizer import length
+from a3c_bench.networks.dense import ACTIVATIONS, Critic, DenseArchitecture
+
+LANES = 16
+
+
+def floats(*shape, seed=0, scale=1.0):
+    return np.random.default_rng(seed).normal(0, scale, shape).astype(np.float32)
+
+
+def fused(a, b, c):
+    """a · b + c of float32 numbers, rounded once: by way of float64, whose sum is rounded to odd."""
+    product = a.astype(np.float64) * b.astype(np.float64)
+    added = c.astype(np.float64)
+    total = product + added
+    back = total - product
+    lost = (product - (total - back)) + (added - back)
+    bits = total.view(np.int64)
+    odd = np.where((lost != 0) & (bits & 1 == 0), np.where((lost > 0) == (total > 0), 1, -1), 0)
+    return (bits + odd).view(np.float64).astype(np.float32)
+
+
+def in_order(left, right, bias):
+    """left (rows, inner) · right (inner, columns) + bias: the order of a product of sixteen columns or more."""
+    total = np.tile(bias, (len(left), 1)).astype(np.float32)
+    for k in range(left.shape[1]):
+        column, row = np.broadcast_arrays(left[:, k, None], right[None, k])
+        total = fused(column, row, total)
+    return total
+
+
+def in_sixteenths(left, right, bias):
+    """The same with fewer columns."""
+    partial = np.zeros((LANES, len(left), right.shape[1]), np.float32)
+    for k in range(left.shape[1]):
+        column, row = np.broadcast_arrays(left[:, k, None], right[None, k])
+        partial[k % LANES] = fused(column, row, partial[k % LANES])
+    while len(partial) > 1:
+        half = len(partial) // 2
+        partial = partial[:half] + partial[half:]
+    return bias + partial[0]
+
+
+def head_alone(inputs, outputs):
+    """A network whose first layer passes positive inputs on, so that its outputs are one product."""
+    return DenseArchitecture(inputs, outputs, (inputs,), "relu")
+
+
+@pytest.mark.parametrize("rows", [1, 5, 6, 50])
+@pytest.mark.parametrize("inner", [16, 25, 64])
+@pytest.mark.parametrize("columns", [1, 2, 15, 16, 17, 50, 64, 100])
+def test_a_product_has_the_order_that_is_written_down(rows, inner, columns):
+    architecture = head_alone(inner, columns)
+    parameters = floats(architecture.layout.size)
+    first, head = architecture.layers(parameters)["hidden.0"], architecture.layers(parameters)["actor"]
+    first.weight[:], first.bias[:] = np.eye(inner), 0
+    room = architecture.rows(rows)
+    room.observations[:] = np.abs(floats(rows, inner, seed=1))
+    architecture.bind(parameters).forward(room, 0, rows)
+    order = in_order if columns >= LANES else in_sixteenths
+    assert np.array_equal(room.outputs, order(room.observations, head.weight, head.bias))
+
+
+@pytest.mark.parametrize("inputs", [4, 16, 33])
+@pytest.mark.parametrize("outputs", [1, 3, 16, 40])
+def test_gradients_of_a_layer_have_the_order_that_is_written_down(inputs, outputs):
+    architecture = head_alone(inputs, outputs)
+    parameters = floats(architecture.layout.size)
+    first = architecture.layers(parameters)["hidden.0"]
+    first.weight[:], first.bias[:] = np.eye(inputs), 0
+    room, gradient = architecture.rows(50), np.empty_like(parameters)
+    room.observations[:] = np.abs(floats(50, inputs, seed=1))
+    network, by_outputs = architecture.bind(parameters), floats(50, outputs, seed=2)
+    network.forward(room, 0, 50)
+    network.backward(room, by_outputs, np.zeros(50, np.float32), gradient)
+    found = architecture.layers(gradient)["actor"]
+    assert np.array_equal(found.weight, in_order(room.observations.T, by_outputs, np.zeros(outputs)))
+    total = np.zeros(outputs, np.float32)
+    for row in by_outputs:
+        total += row
+    assert np.array_equal(found.bias, total)
+
+
+def forward_in_double(architecture, parameters, observations):
+    """Outputs and values, by the plain formulas in float64."""
+    layers = {
+        name: (layer.weight.astype(np.float64), layer.bias.astype(np.float64))
+        for name, layer in architecture.layers(parameters).items()
+    }
+    activate = np.tanh if architecture.activation == "tanh" else lambda numbers: np.maximum(numbers, 0)
+    features = observations.astype(np.float64)
+    if architecture.normalised:
+        features = features / np.linalg.norm(features, axis=1, keepdims=True)
+    for index in range(len(architecture.hidden)):
+        weight, bias = layers[f"hidden.{index}"]
+        features = activate(features @ weight + bias)
+    outputs = features @ layers["actor"][0] + layers["actor"][1]
+    if architecture.critic.hidden:
+        features = activate(features @ layers["critic_hidden"][0] + layers["critic_hidden"][1])
+    values = (features @ layers["critic"][0] + layers["critic"][1])[:, 0]
+    return outputs, np.tanh(values) if architecture.critic.bounded else values
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("critic", [Critic(), Critic(20), Critic(7, True, True), Critic(None, True), Critic(40)])
+@pytest.mark.parametrize("hidden", [(5,), (64, 64), (25, 50, 25)])
+def test_passes_are_accurate(activation, critic, hidden):
+    """Outputs to float32 rounding; the gradient against differences of the float64 loss."""
+    architecture = DenseArchitecture(6, 3, hidden, activation, normalised=True, critic=critic)
+    parameters = floats(architecture.layout.size, scale=0.3)
+    network, rows = architecture.bind(parameters), architecture.rows(30)
+    rows.observations[:] = floats(30, 6, seed=1)
+    network.forward(rows, 0, 30)
+    outputs, values = forward_in_double(architecture, parameters, rows.observations)
+    np.testing.assert_allclose(rows.outputs, outputs, atol=4e-6)
+    np.testing.assert_allclose(rows.values, values, atol=4e-6)
+
+    by_outputs, by_values, gradient = floats(30, 3, seed=2), floats(30, seed=3), np.empty_like(parameters)
+    network.backward(rows, by_outputs, by_values, gradient)
+    layers = architecture.layers(np.arange(len(parameters), dtype=np.float32))
+    of_critic = {
+        int(at)
+        for name in ("critic", "critic_hidden")
+        if name in layers
+        for at in np.hstack([layers[name].weight.ravel(), layers[name].bias])
+    }
+    for place in range(0, len(parameters), 37):
+        # A detached critic's loss does not reach the shared layers.
+        with_values = place in of_critic or not critic.detached
+        differences = []
+        for step in (1e-6, -1e-6):
+            moved = parameters.astype(np.float64)
+            moved[place] += step
+            outputs, values = forward_in_double(architecture, moved, rows.observations)
+            differences.append((by_outputs * outputs).sum() + (by_values * values).sum() * with_values)
+        slope = (differences[0] - differences[1]) / 2e-6
+        assert gradient[place] == pytest.approx(slope, rel=2e-3, abs=2e-4)
+
+
+def test_tanh_is_accurate_and_bounded():
+    architecture = DenseArchitecture(1, 1, (1,), "tanh", critic=Critic(bounded=True))
+    parameters = np.zeros(architecture.layout.size, np.float32)
+    layers = architecture.layers(parameters)
+    layers["hidden.0"].weight[:] = 1
+    layers["critic"].weight[:] = 1
+    numbers = np.concatenate([np.linspace(-12, 12, 200_001), [0, 1e-30, -1e-30, 1e30, -1e30, np.inf, -np.inf]])
+    rows = architecture.rows(len(numbers))
+    rows.observations[:, 0] = numbers
+    architecture.bind(parameters).forward(rows, 0, len(numbers))
+    once = rows._kept[3][0][:, 0]
+    exact = np.tanh(rows.observations[:, 0].astype(np.float64))
+    assert np.abs(once - exact).max() < 4e-7
+    assert np.abs(once).max() <= 1
+    small = np.abs(numbers) < 1e-3
+    np.testing.assert_allclose(once[small], exact[small], rtol=4e-7)
+
+
+def test_exponentials_and_logarithms_are_rounded_once():
+    outputs = np.zeros((200_001, 2), np.float32)
+    outputs[:, 1] = np.linspace(-120, 120, len(outputs))
+    probabilities, log_probabilities, entropies = np.empty_like(outputs), *np.empty((2, len(outputs)), np.float32)
+    call("categorical_probabilities", *outputs.shape, outputs, probabilities)
+    taken = (outputs, np.ones(len(outputs), np.int64), log_probabilities, entropies, len(outputs))
+    call("categorical_taken", outputs.shape[1], *taken)
+    x = outputs[:, 1].astype(np.float64)
+    exact = 1 / (1 + np.exp(-x))
+    assert np.abs(probabilities[:, 1] - exact).max() <= np.spacing(np.float32(1))
+    ulps = np.abs(probabilities[:, 1] - exact) / np.maximum(np.spacing(exact.astype(np.float32)), 1e-44)
+    assert ulps[x > -80].max() < 0.51
+    exact = -np.logaddexp(0, -x)
+    ulps = np.abs(log_probabilities - exact) / np.spacing(np.abs(exact).astype(np.float32))
+    assert ulps[x < 15].max() < 0.51
+
+
+def test_length_is_accurate_whatever_the_size():
+    for size in (1, 15, 16, 17, 4611):
+        vector = floats(size)
+        assert length(vector) == pytest.approx(np.linalg.norm(vector.astype(np.float64)), rel=1e-14)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(8, np.float64), np.zeros((4, 2), np.float32)[:, 0], np.zeros(8, np.int32)])
+def test_an_array_of_another_type_or_with_gaps_is_refused(wrong):
+    with pytest.raises(TypeError, match="needs a float32 array without gaps"):
+        prepare("add", 4, wrong)

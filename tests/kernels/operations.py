@@ -11,6 +11,7 @@ import numpy as np
 
 from a3c_bench.distributions.categorical import Categorical
 from a3c_bench.kernels.library import call
+from a3c_bench.learning.episodes import EpisodeLog
 from a3c_bench.learning.optimizer import Adam, clip, length
 from a3c_bench.learning.returns import (
     discounted_returns,
@@ -80,6 +81,9 @@ def vectors() -> Iterator[tuple[str, np.ndarray]]:
     discounted = np.empty(99, np.float32)
     discounted_returns(floats(99), 0.9, discounted)
     yield "discounted returns", discounted
+    log = EpisodeLog(7, 33)
+    log.recorder(floats(7, 33), flags[2], flags[0], flags[1])()
+    yield "finished episodes", log.finished()
     vector = floats(4611)
     yield "sum of products", np.array(sum_of_products(vector, floats(4611, seed=2)))
     yield "length", np.array(length(vector))

@@ -2,6 +2,7 @@
 
 #include "categorical.h"
 #include "dense.h"
+#include "episodes.h"
 #include "losses.h"
 #include "optimizer.h"
 #include "returns.h"

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from a3c_bench.kernels.build import library
 
-FLOATS, DOUBLES, INTEGERS, FLAGS = (np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.bool_))
+FLOATS, DOUBLES, INTEGERS = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+FLAGS, BYTES = np.dtype(np.bool_), np.dtype(np.uint8)
 COUNT, NUMBER, SINGLE, STRUCTURE = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_void_p
 
 SIGNATURES: Mapping[str, Sequence[Any]] = {
@@ -25,6 +26,7 @@ SIGNATURES: Mapping[str, Sequence[Any]] = {
     "actor_critic_loss": (COUNT, *[FLOATS] * 3, FLAGS, *[FLOATS] * 2, *[SINGLE] * 2, *[FLOATS] * 3, DOUBLES),
     "generalised_advantages": (COUNT, COUNT, FLOATS, FLOATS, FLAGS, FLAGS, FLAGS, SINGLE, SINGLE, FLOATS, FLOATS),
     "discounted_returns": (COUNT, FLOATS, NUMBER, FLOATS),
+    "log_episodes": (COUNT, COUNT, FLOATS, *[FLAGS] * 3, DOUBLES, INTEGERS, BYTES, COUNT, COUNT),
     "standardise": (COUNT, FLAGS, FLOATS),
     "sum_of_products": (COUNT, FLOATS, FLOATS),
     "length_of": (COUNT, FLOATS),
@@ -37,6 +39,7 @@ SIGNATURES: Mapping[str, Sequence[Any]] = {
 """What each kernel takes: arrays by the type of their numbers, and numbers by theirs."""
 RESULTS: Mapping[str, Any] = {
     "dense_room": COUNT,
+    "log_episodes": COUNT,
     "sum_of_products": NUMBER,
     "length_of": NUMBER,
     "clip": NUMBER,

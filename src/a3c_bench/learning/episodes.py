@@ -1,11 +1,13 @@
 """The training episodes that ended, found in rollouts."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a3c_bench.arrays import Flags, Floats
+from a3c_bench.kernels.library import prepare
 
 FINISHED = np.dtype([("rollout", np.int32), ("offset", np.int32), ("length", np.int32), ("return", np.float64)])
 """A finished training episode: the number of its actor's rollout, the env steps of that up to the episode's end, its
@@ -16,53 +18,45 @@ KEPT_ROWS = 8192
 
 
 class EpisodeLog:
-    """Finds the episodes that ended, over rollout borders and many rollouts at a time: one by one it would cost a tenth
-    of training."""
+    """Finds the episodes that ended in rollouts of (steps, envs), over rollout borders too."""
 
     def __init__(self, steps: int, envs: int) -> None:
-        shape = (max(1, KEPT_ROWS // (steps * envs)), steps, envs)
-        self._rewards = np.zeros(shape, np.float32)
-        self._counted, self._over = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-        self._returns, self._lengths = np.zeros(envs), np.zeros(envs, np.int64)
+        self._rows, self._rollouts = steps * envs, max(1, KEPT_ROWS // (steps * envs))
+        self._totals, self._lengths = np.zeros(envs), np.zeros(envs, np.int64)
+        self._finished, self._written = self._room(), 0
         self.rollouts_told, self._kept = 0, 0
-        """Rollouts whose episodes were told of, and how many after them are kept."""
+        """Rollouts whose episodes were told of, and how many after them were taken up."""
+
+    def _room(self) -> NDArray[np.void]:
+        # An episode may end in every row.
+        return np.empty(self._rollouts * self._rows, FINISHED)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_finished": self._finished[: self._written]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._finished = self._room()
+        self._finished[: self._written] = state["_finished"]
 
     @property
     def full(self) -> bool:
-        """No further rollout can be kept before `finished` was called."""
-        return self._kept == len(self._rewards)
+        """No further rollout can be taken up before `finished` was called."""
+        return self._kept == self._rollouts
 
-    def keep(self, rewards: Floats, counted: Flags, over: Flags) -> None:
-        """Keep what of a rollout concerns its episodes, each (steps, envs)."""
-        self._rewards[self._kept], self._counted[self._kept], self._over[self._kept] = rewards, counted, over
-        self._kept += 1
+    def recorder(self, rewards: Floats, counted: Flags, terminated: Flags, truncated: Flags) -> Callable[[], None]:
+        """Takes up the rollout that lies in these arrays, (steps, envs) each, when it is called."""
+        rollout = (*rewards.shape, rewards, counted, terminated, truncated)
+        kernel = prepare("log_episodes", *rollout, self._totals, self._lengths, self._finished.view(np.uint8))
+
+        def record() -> None:
+            self._written = kernel(self.rollouts_told + self._kept, self._written)
+            self._kept += 1
+
+        return record
 
     def finished(self) -> NDArray[np.void]:
-        """The episodes (`FINISHED`) that ended in the rollouts kept, in the order of their ends (time, environment)."""
-        if not self._kept:
-            return NONE_FINISHED
-        rollouts, (steps, envs) = slice(self._kept), self._over.shape[1:]
-        counted = self._counted[rollouts].reshape(-1, envs)
-        totals = np.cumsum(self._rewards[rollouts].reshape(-1, envs), axis=0, dtype=np.float64)
-        at_env, at_row = np.nonzero(self._over[rollouts].reshape(-1, envs).T)
-        env_steps = np.cumsum(np.count_nonzero(counted.reshape(-1, steps, envs), axis=2), axis=1).ravel()
-        finished = np.empty(len(at_row), FINISHED)
-        finished["rollout"] = self.rollouts_told + at_row // steps
-        finished["offset"] = env_steps[at_row]
-        finished["length"], self._lengths = _by_episode(self._lengths + np.cumsum(counted, axis=0), at_env, at_row)
-        finished["return"], self._returns = _by_episode(self._returns + totals, at_env, at_row)
-        self.rollouts_told, self._kept = self.rollouts_told + self._kept, 0
-        return finished[np.argsort(at_row, kind="stable")]
-
-
-def _by_episode(
-    totals: NDArray[Any], envs: NDArray[np.intp], steps: NDArray[np.intp]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What of `totals` (steps, envs), which run on over episodes' ends, belongs to each episode that ended at
-    (envs, steps), in the order of envs; and what to every environment's unfinished one."""
-    at_end = totals[steps, envs]
-    finished, unfinished = at_end.copy(), totals[-1].copy()
-    finished[1:] -= at_end[:-1] * (envs[1:] == envs[:-1])
-    # Of several ends of one environment the last stays.
-    unfinished[envs] -= at_end
-    return finished, unfinished
+        """The episodes (`FINISHED`) that ended in the rollouts taken up since, in the order of their ends."""
+        finished = self._finished[: self._written].copy()
+        self.rollouts_told, self._kept, self._written = self.rollouts_told + self._kept, 0, 0
+        return finished

@@ -167,6 +167,7 @@ class BlockCollector(Collector[Block]):
         self._observations = as_float32(observations)
         self._over = np.zeros(environment.num_envs, np.bool_)
         self._episodes = EpisodeLog(*block.rewards.shape)
+        self._recorded_in: EpisodeLog | None = None
 
     def collect(self, network: Network) -> Block:
         """Act with `network` until every row of the block is filled."""
@@ -188,7 +189,10 @@ class BlockCollector(Collector[Block]):
 
     def record(self) -> None:
         """Keep what the learning curve needs of the rollout collected last."""
-        self._episodes.keep(self._block.rewards, self._block.counted, self._block.over)
+        if self._episodes is not self._recorded_in:
+            block, self._recorded_in = self._block, self._episodes
+            self._record = self._episodes.recorder(block.rewards, block.counted, block.terminated, block.truncated)
+        self._record()
 
     @property
     def rollouts_told(self) -> int:

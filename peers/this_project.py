@@ -4,7 +4,7 @@ import time
 
 from measured import Measured, arguments
 
-from a3c_bench import numerics
+from a3c_bench.math_threads import limit_math_threads
 from a3c_bench.params import PARAMS_FILE, read_yaml
 
 
@@ -12,7 +12,7 @@ def main() -> None:
     """Train and report."""
     given = arguments("1", "2")
     content = read_yaml(PARAMS_FILE)
-    numerics.pin(numerics.asked(content))
+    limit_math_threads()
     from a3c_bench.config import parse_config
     from a3c_bench.processes import start_server
     from a3c_bench.training import pool

@@ -153,7 +153,7 @@ def test_tanh_is_accurate_and_bounded():
     rows = architecture.rows(len(numbers))
     rows.observations[:, 0] = numbers
     architecture.bind(parameters).forward(rows, 0, len(numbers))
-    once = rows._kept[3][0][:, 0]
+    once = rows.hidden[0][:, 0]
     exact = np.tanh(rows.observations[:, 0].astype(np.float64))
     assert np.abs(once - exact).max() < 4e-7
     assert np.abs(once).max() <= 1

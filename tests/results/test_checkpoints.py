@@ -254,7 +254,9 @@ def test_a_change_of_a_view_or_a_new_command_leaves_checkpoints_of_use(source, n
     assert code_version(source) == code_version()
 
 
-@pytest.mark.parametrize("name", ["learning/returns.py", "training/pool.py", "seeding.py", "algorithms/x.py"])
+@pytest.mark.parametrize(
+    "name", ["learning/returns.py", "training/pool.py", "seeding.py", "algorithms/x.py", "kernels/optimizer.h"]
+)
 def test_a_change_of_what_trains_makes_checkpoints_useless(source, name):
     with (source / name).open("a") as file:
         file.write("# changed\n")

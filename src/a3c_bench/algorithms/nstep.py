@@ -11,7 +11,7 @@ from a3c_bench.algorithms.base import Actor, InOrder, Losses, MakeActor, Setting
 from a3c_bench.arrays import Flags, Floats
 from a3c_bench.distributions.base import Taken
 from a3c_bench.environments.make import EnvironmentInfo
-from a3c_bench.kernels.library import prepare
+from a3c_bench.kernels.library import prepare, require_sizes
 from a3c_bench.learning.optimizer import add, clip
 from a3c_bench.learning.returns import generalised_advantages, standardise
 from a3c_bench.learning.rollout import Block, BlockCollector, flat_rows
@@ -82,10 +82,10 @@ class NStep(Settings):
     def buffer_bytes(self, environment: EnvironmentInfo, workers: int) -> int:
         """Memory of the workers' `Workspace`s and of the actors' environments, at least."""
         rows, layout = self.envs * self.rollout_steps, self.layout(environment)
-        # The forward pass is kept, and of the backward pass two layers' gradients.
+        # The forward pass is kept, and of the backward pass two layers' gradients, and copies of weights for each part.
         block = rows * (environment.observation.size + sum(self.hidden) + 2 * max(self.hidden))
         environments = self.actors * self.envs * environment.observation.size
-        return 4 * (workers * (block + self.parts * layout.size) + environments)
+        return 4 * (workers * (block + 3 * self.parts * layout.size) + environments)
 
     def learning_rate_of(self, rollout: int) -> float:
         """It falls linearly over an actor's rollouts."""
@@ -214,6 +214,7 @@ class NStepLoss:
     def __init__(
         self, settings: NStep, taken: Taken, values: Floats, advantages: Floats, returns: Floats, counted: Flags
     ) -> None:
+        require_sizes(values.size, advantages, returns, counted, taken.log_probabilities, taken.entropies)
         self._taken = taken
         self._weights, self._entropy_weights, self._by_values = (np.zeros_like(values) for _ in range(3))
         self._means = np.zeros(len(Losses._fields))

@@ -6,6 +6,8 @@ import typer
 
 from a3c_bench.cli import checked
 from a3c_bench.commands import Algorithm, Seed, chosen
+from a3c_bench.math_threads import limit_math_threads
+from a3c_bench.processes import start_server
 
 
 def run(
@@ -16,6 +18,9 @@ def run(
     ] = False,
 ) -> None:
     """Stage: train one model; goes on from its checkpoint where it was interrupted."""
+    limit_math_threads()
+    # Its imports, a third of a second's, run beside ours.
+    start_server()
     config = checked()
     from a3c_bench.stages import train
 

@@ -32,6 +32,7 @@ class Taken(Protocol):
         """Gradient of −Σ weight · log π(action) − Σ entropy weight · H(π) by the outputs (rows, size).
 
         It comes after `evaluate`. weights, entropy_weights: (rows,); None: 0. The array is used again.
+        Raises `TypeError` as a network does.
         """
         ...
 

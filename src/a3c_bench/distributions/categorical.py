@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from a3c_bench.arrays import Doubles, Floats, Integers
-from a3c_bench.kernels.library import address, call, prepare
+from a3c_bench.kernels.library import FLOATS, address, call, prepare, require_sizes
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,22 @@ class Taken:
     """Actions that were taken, under the distribution: their log-probabilities, entropies, and gradients."""
 
     def __init__(self, outputs: Floats, actions: Integers) -> None:
-        rows = len(outputs)
+        rows, self._size = outputs.shape
+        require_sizes(rows, actions)
         self.log_probabilities, self.entropies = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         self._by_outputs, self._no_weights = np.zeros_like(outputs), np.zeros(rows, np.float32)
-        taken = (outputs.shape[1], outputs, actions)
-        self.evaluate: Callable[[int], None] = prepare(
-            "categorical_taken", *taken, self.log_probabilities, self.entropies
-        )
+        taken = (self._size, outputs, actions)
+        self._evaluate = prepare("categorical_taken", *taken, self.log_probabilities, self.entropies)
         self._gradient = prepare("categorical_gradient", *taken, self.entropies, self._by_outputs)
+
+    def evaluate(self, count: int) -> None:
+        """Fill log-probabilities and entropies of the first so many rows."""
+        if count > len(self.entropies):
+            raise TypeError(f"there are {len(self.entropies)} rows, not {count}")
+        self._evaluate(count)
 
     def loss_gradient(self, count: int, weights: Floats, entropy_weights: Floats | None = None) -> Floats:
         """Gradient of −Σ weight · log π(action) − Σ entropy weight · H(π) by the outputs (rows, size)."""
-        self._gradient(
-            count, address(weights), address(self._no_weights if entropy_weights is None else entropy_weights)
-        )
+        entropy_weights = self._no_weights if entropy_weights is None else entropy_weights
+        self._gradient(count, address(weights, FLOATS, count), address(entropy_weights, FLOATS, count))
         return self._by_outputs[:count]

@@ -96,7 +96,7 @@ static inline double exp_of(double x) {
     series = series * rest + 1.0;
     int64_t bits;
     __builtin_memcpy(&bits, &shifted, sizeof bits);
-    bits = (int64_t)((uint64_t)(bits + 1023) << 52);
+    bits = (int64_t)(((uint64_t)bits + 1023) << 52);
     double scale;
     __builtin_memcpy(&scale, &bits, sizeof scale);
     return series * scale;

@@ -16,6 +16,10 @@ from pathlib import Path
 from a3c_bench.errors import BadInputError, say
 
 SOURCES = Path(__file__).parent
+COMPILER = "ziglang 0.17"
+"""What pyproject.toml asks for."""
+KEPT_VARIABLES = ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR")
+"""What the compiler is told of the surroundings: others name folders with headers of their own."""
 FOLDER_VARIABLE = "A3C_BENCH_KERNELS"
 """Names a folder in which compiled kernels are looked for first."""
 # Multiplying and adding is fused where the source says so and nowhere else; no sum is reordered. The C library is not
@@ -69,7 +73,7 @@ def cpu_features() -> Mapping[str, bool]:
 
 def file_name(target: str) -> str:
     """The name of the library that is compiled from these sources."""
-    digest = hashlib.sha256(" ".join((*FLAGS, *TARGETS[target])).encode())
+    digest = hashlib.sha256(" ".join((COMPILER, *FLAGS, *TARGETS[target])).encode())
     for source in sorted((*SOURCES.glob("*.h"), *SOURCES.glob("*.c"))):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return f"kernels-{target}-{digest.hexdigest()[:16]}.so"
@@ -85,7 +89,7 @@ def folders() -> Iterator[Path]:
 def find(target: str) -> Path | None:
     """The compiled kernels, if there are any."""
     name = file_name(target)
-    return next((path for folder in folders() if (path := folder / name).is_file()), None)
+    return next((path for folder in folders() if os.access(path := folder / name, os.R_OK)), None)
 
 
 def compile_for(target: str, folder: Path) -> Path:
@@ -104,39 +108,52 @@ def compile_for(target: str, folder: Path) -> Path:
     return path
 
 
-def library() -> str:
+def library(tell: bool = True) -> str:
     """A path under which the kernels for this CPU can be opened, after compiling them if need be.
 
-    Raises `BadInputError` if that is not possible.
+    Raises `BadInputError` if that is not possible. `tell`: say so where they cannot be kept.
     """
     target = target_of_this_cpu()
     if found := find(target):
         return str(found)
+    if find_spec("ziglang") is None:
+        raise BadInputError(
+            "kernels: they are not compiled yet, and the compiler ziglang is not installed; make setup installs it "
+            "(in an image: make image)"
+        )
     *_, folder = folders()
     try:
         return str(compile_for(target, folder))
     except OSError as error:
-        say(f"kernels: {folder} cannot be written ({error.strerror}): compiled for this run only")
-        return _compiled_in_memory(target)
+        cause = error.strerror or error
+    try:
+        path = _compiled_in_memory(target)
+    except OSError as error:
+        raise BadInputError(
+            f"kernels: they can be compiled neither into {folder} ({cause}) nor into a temporary folder "
+            f"({error.strerror or error})"
+        ) from None
+    if tell:
+        say(f"kernels: {folder} cannot be written ({cause}): compiled for this run only")
+    return path
 
 
 def _compiled_in_memory(target: str) -> str:
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
         content = compile_for(target, Path(folder)).read_bytes()
     # It stays open for as long as the process lives.
-    memory = os.memfd_create("a3c-bench-kernels")
+    memory = os.memfd_create("kernels of a3c-bench")
     with open(memory, "wb", closefd=False) as file:
         file.write(content)
     return f"/proc/self/fd/{memory}"
 
 
 def _compile(target: str, path: str) -> None:
-    if find_spec("ziglang") is None:
-        raise BadInputError("kernels: they are not compiled yet, and the compiler ziglang is not installed; make setup")
     command = [sys.executable, "-m", "ziglang", "cc", *TARGETS[target], *FLAGS, "-o", path, str(SOURCES / "kernels.c")]
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as scratch:
-        own = {"ZIG_LOCAL_CACHE_DIR": scratch, "ZIG_GLOBAL_CACHE_DIR": scratch}
-        done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False)
+        variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+        variables |= {"ZIG_LOCAL_CACHE_DIR": scratch, "ZIG_GLOBAL_CACHE_DIR": scratch}
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BadInputError(f"kernels: they cannot be compiled for {target}: {' '.join(done.stderr.split())[:500]}")
 

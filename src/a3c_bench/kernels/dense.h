@@ -26,6 +26,7 @@ struct batch {
 // Observations shorter than this are not scaled up to length 1, as in torch's `normalize`.
 static const float SHORTEST = 1e-12f;
 
+// Lengths are summed in sixteenths.
 static void normalise(int64_t rows, int64_t inputs, const float *from, float *to) {
     for (int64_t row = 0; row < rows; row++, from += inputs, to += inputs) {
         float length = __builtin_sqrtf(sum_in_sixteenths(inputs, from, from));
@@ -106,13 +107,19 @@ void dense_forward(
     if (network->bounded) activate(TANH, rows, batch->values + start);
 }
 
+static int64_t widest(const struct dense *network) {
+    int64_t wide = network->critic_hidden.outputs;
+    for (int64_t index = 0; index < network->hidden_layers; index++)
+        wide = network->hidden[index].outputs > wide ? network->hidden[index].outputs : wide;
+    return wide;
+}
+
 // Room that the next function needs for `rows` rows: gradients by the features (`wide` numbers a row) twice, by the
 // values once, and copies of weights.
 int64_t dense_room(const struct dense *network, int64_t rows) {
-    int64_t wide = network->critic_hidden.outputs, weights = network->actor.inputs * network->actor.outputs;
+    int64_t wide = widest(network), weights = network->actor.inputs * network->actor.outputs;
     for (int64_t index = 0; index < network->hidden_layers; index++) {
         const struct layer *layer = &network->hidden[index];
-        wide = layer->outputs > wide ? layer->outputs : wide;
         weights = layer->inputs * layer->outputs > weights ? layer->inputs * layer->outputs : weights;
     }
     int64_t own = network->critic_hidden.inputs * network->critic_hidden.outputs;
@@ -127,9 +134,7 @@ void dense_backward(
     const float *by_outputs, const float *by_values, float *gradient, float *room
 ) {
     const struct layer *last = &network->hidden[network->hidden_layers - 1], *own = &network->critic_hidden;
-    int64_t rows = stop - start, wide = own->outputs;
-    for (int64_t index = 0; index < network->hidden_layers; index++)
-        wide = network->hidden[index].outputs > wide ? network->hidden[index].outputs : wide;
+    int64_t rows = stop - start, wide = widest(network);
     float *by_features = room, *other = room + rows * wide, *by_value = other + rows * wide, *copies = by_value + rows;
     const float *features = batch->hidden[network->hidden_layers - 1] + start * last->outputs;
     const float *values = batch->values + start;

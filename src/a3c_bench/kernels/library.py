@@ -2,12 +2,13 @@
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from a3c_bench.errors import BadInputError
 from a3c_bench.kernels.build import library
 
 FLOATS, DOUBLES, INTEGERS = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
@@ -46,24 +47,31 @@ RESULTS: Mapping[str, Any] = {
 }
 
 
-@cache
-def open_kernels() -> Mapping[str, Any]:
-    """All of them, compiled if need be; raises `BadInputError` where that is not possible."""
-    opened = ctypes.CDLL(library())
-    kernels = {}
-    for name, signature in SIGNATURES.items():
-        kernel = getattr(opened, name)
-        kernel.argtypes = [STRUCTURE if isinstance(kind, np.dtype) else kind for kind in signature]
-        kernel.restype = RESULTS.get(name)
-        kernels[name] = kernel
-    return kernels
+_kernels: dict[str, Any] = {}
+"""By name, once they are opened."""
+
+
+def open_kernels(tell: bool = True) -> Mapping[str, Any]:
+    """All of them, compiled if need be; raises `BadInputError` where that is not possible. `tell`: see `library`."""
+    if not _kernels:
+        path = library(tell)
+        try:
+            opened = ctypes.CDLL(path)
+        except OSError as error:
+            raise BadInputError(f"kernels: {path} is damaged ({error}); remove it") from None
+        for name, signature in SIGNATURES.items():
+            kernel = getattr(opened, name)
+            kernel.argtypes = [STRUCTURE if isinstance(kind, np.dtype) else kind for kind in signature]
+            kernel.restype = RESULTS.get(name)
+            _kernels[name] = kernel
+    return _kernels
 
 
 def prepare(name: str, *arguments: Any) -> Callable[..., Any]:
     """A kernel with its first arguments fixed: what is called often does not look at its arrays again.
 
     Arrays are read and written where they are, without a copy, so they must be of the right type and without gaps;
-    raises `TypeError` if one is not. Those that are passed later, by their `address`, are not looked at.
+    raises `TypeError` if one is not. How many numbers they have is the caller's to know.
     """
     signature = SIGNATURES[name][: len(arguments)]
     fixed = [_passed(name, kind, argument) for kind, argument in zip(signature, arguments, strict=True)]
@@ -77,8 +85,23 @@ def call(name: str, *arguments: Any) -> Any:
     return prepare(name, *arguments)()
 
 
-def address(array: NDArray[Any]) -> int:
-    """Where the numbers of an array that can be written begin."""
+def address(array: NDArray[Any], kind: "np.dtype[Any]", size: int) -> int:
+    """Where the numbers of an array begin, for a prepared kernel: at least `size` of them, of this type, without gaps.
+
+    Raises `TypeError` where it is another array; it must be one that can be written.
+    """
+    if array.dtype != kind or not array.flags.c_contiguous or array.size < size:
+        raise TypeError(f"an array of {size} {kind} without gaps is needed, not {array.shape} of {array.dtype}")
+    return _address(array)
+
+
+def require_sizes(size: int, *arrays: NDArray[Any]) -> None:
+    """Raise `TypeError` unless all arrays have so many numbers."""
+    if any(array.size != size for array in arrays):
+        raise TypeError(f"arrays of {size} numbers are needed, not {[array.shape for array in arrays]}")
+
+
+def _address(array: NDArray[Any]) -> int:
     # A quarter of the time of `array.ctypes.data`.
     return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # it is one
 
@@ -95,4 +118,4 @@ def _passed(name: str, kind: Any, argument: Any) -> Any:
         return argument
     if argument.dtype != kind or not argument.flags.c_contiguous:
         raise TypeError(f"{name} needs a {kind} array without gaps, not {argument.dtype} {argument.strides}")
-    return argument.ctypes.data if argument.size == 0 or not argument.flags.writeable else address(argument)
+    return argument.ctypes.data if argument.size == 0 or not argument.flags.writeable else _address(argument)

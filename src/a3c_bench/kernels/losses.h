@@ -8,7 +8,8 @@ struct means {
 };
 
 // The textbook's loss of an episode: Σ −log π(action) · (return − value) + value_weight · (value − return)², with the
-// value a constant in the first term. Writes what the next function does; the means are over all rows.
+// value a constant in the first term. Writes the weights of −log π (rows,), the gradient by the values (rows,), and the
+// means over all rows, summed in order in float64.
 void episode_loss(
     const float *values, const float *returns, const float *log_probabilities, const float *entropies,
     float value_weight, float *weights, float *by_values, struct means *means, int64_t rows

@@ -95,12 +95,12 @@ static void product(
         }
 }
 
-// One tile of the next function: `count` rows of the result from `first` on, sixteen columns.
+// One tile of `gradient_of_weights`: `count` rows of the result, `groups` · 16 columns.
 static inline __attribute__((always_inline)) void outer_tile(
     int count, int groups, int64_t rows, int64_t inputs, int64_t outputs, const float *left, const float *right,
     float *out
 ) {
-    floats sums[2 * TILE_ROWS][TILE_GROUPS];
+    floats sums[TILE_ROWS][TILE_GROUPS];
     for (int i = 0; i < count; i++)
         for (int group = 0; group < groups; group++) sums[i][group] = (floats){};
     for (int64_t row = 0; row < rows; row++) {

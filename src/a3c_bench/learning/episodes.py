@@ -50,6 +50,7 @@ class EpisodeLog:
         kernel = prepare("log_episodes", *rollout, self._totals, self._lengths, self._finished.view(np.uint8))
 
         def record() -> None:
+            assert not self.full, "nobody has asked for what ended"
             self._written = kernel(self.rollouts_told + self._kept, self._written)
             self._kept += 1
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from a3c_bench.arrays import Floats, Integers
-from a3c_bench.kernels.library import address, prepare
+from a3c_bench.kernels.library import FLOATS, address, prepare, require_sizes
 
 
 class Adam:
@@ -13,7 +13,8 @@ class Adam:
     """
 
     def __init__(self, first: Floats, second: Floats, count: Integers) -> None:
-        self._moments, self._count = (first, second), count
+        require_sizes(first.size, second)
+        self._moments, self._count, self._size = (first, second), count, first.size
         self._step = prepare("adam", first.size, first, second)
 
     @classmethod
@@ -24,7 +25,8 @@ class Adam:
     def apply(self, parameters: Floats, gradient: Floats, learning_rate: float) -> None:
         """Take one step: changes `parameters` (size,) in place."""
         self._count += 1
-        self._step(int(self._count[0]), learning_rate, address(gradient), address(parameters))
+        arrays = (address(array, FLOATS, self._size) for array in (gradient, parameters))
+        self._step(int(self._count[0]), learning_rate, *arrays)
 
 
 def clip(gradient: Floats, longest: float) -> float:
@@ -39,4 +41,5 @@ def length(gradient: Floats) -> float:
 
 def add(summand: Floats, total: Floats) -> None:
     """Add `summand` (size,) to `total` (size,), in place."""
+    require_sizes(total.size, summand)
     prepare("add", total.size, summand, total)()

@@ -311,7 +311,7 @@ class EpisodeCollector(Collector[Episode]):
         """Keep what the learning curve needs of the episode collected last."""
         assert self._last is not None, "nothing was collected yet"
         steps = self._last.env_steps
-        self._finished.append((self._rollouts, steps, steps, float(np.sum(self._last.rewards, dtype=np.float64))))
+        self._finished.append((self._rollouts, steps, steps, sum(self._last.rewards.tolist())))
         self._rollouts += 1
 
     @property

@@ -65,13 +65,14 @@ class Network(Protocol):
     """A network that is bound to parameters. It knows the rows that its own architecture gave."""
 
     def forward(self, rows: Any, start: int, stop: int, values: bool = True) -> None:
-        """Fill outputs, and values if asked, from row `start` to `stop`."""
+        """Fill outputs, and values if asked, from row `start` to `stop`: they must be there."""
         ...
 
     def backward(self, rows: Any, by_outputs: Floats, by_values: Floats, gradient: Floats) -> None:
         """Write the gradient (size,) of a loss by the parameters, after `forward` with values.
 
         by_outputs, by_values: the loss's gradients by outputs (count, outputs) and values (count,) of the first rows.
+        Raises `TypeError` for arrays that are not float32, have gaps or are too short.
         """
         ...
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from a3c_bench.arrays import Floats
-from a3c_bench.kernels.library import address, call, prepare
+from a3c_bench.kernels.library import FLOATS, address, call, prepare, require_sizes
 from a3c_bench.networks.base import Layout
 
 Activation = Literal["tanh", "relu"]
@@ -143,57 +143,76 @@ class DenseRows:
     """Some observations, a row each, and what the layers make of them."""
 
     def __init__(self, architecture: DenseArchitecture, count: int) -> None:
-        self.structure = architecture.structure
-        self.start, self.stop = 0, count
-
         def room(units: int | None) -> Floats:
             return np.zeros((count, units or 0), np.float32)
 
-        observations, outputs = room(architecture.inputs), room(architecture.outputs)
-        hidden = [room(units) for units in architecture.hidden]
-        normalised = room(architecture.inputs if architecture.normalised else None)
-        critic_hidden, values = room(architecture.critic.hidden), np.zeros(count, np.float32)
-        copy = np.zeros(max(inputs * outputs for inputs, outputs in architecture.sizes.values()), np.float32)
-        self._all = (observations, outputs, values)
-        # The structure has their addresses only.
-        self._kept = (*self._all, hidden, normalised, critic_hidden, copy)
-        pointers = (ctypes.c_void_p * len(hidden))(*(array.ctypes.data for array in hidden))
-        arrays = (observations, normalised, critic_hidden, outputs, values, copy)
-        first, second, *others = (array.ctypes.data for array in arrays)
-        self._batch = _Batch(first, second, pointers, *others)
-        self.address = ctypes.addressof(self._batch)
+        self._architecture, self.start, self.stop = architecture, 0, count
+        self._all = (room(architecture.inputs), room(architecture.outputs), np.zeros(count, np.float32))
+        self.hidden = [room(units) for units in architecture.hidden]
+        """The shared layers' activations, of all rows."""
+        self._own = (room(architecture.inputs if architecture.normalised else None), room(architecture.critic.hidden))
         self._take_views()
 
     def _take_views(self) -> None:
+        observations, outputs, values = self._all
+        normalised, critic_hidden = self._own
         self.observations, self.outputs, self.values = (array[self.start : self.stop] for array in self._all)
+        weights = max(inputs * outputs for inputs, outputs in self._architecture.sizes.values())
+        self._copy = np.zeros(weights, np.float32)
+        # The structure has the arrays' addresses only: they live as long as these rows.
+        pointers = (ctypes.c_void_p * len(self.hidden))(*(array.ctypes.data for array in self.hidden))
+        first, second, *others = (
+            array.ctypes.data for array in (observations, normalised, critic_hidden, outputs, values, self._copy)
+        )
+        self._batch = _Batch(first, second, pointers, *others)
+        self.address = ctypes.addressof(self._batch)
 
     def part(self, start: int, stop: int) -> "DenseRows":
-        """The same memory from row `start` to `stop`."""
+        """The same memory from row `start` to `stop`, with room of its own for what is only computed with."""
         part = object.__new__(DenseRows)
-        part.structure, part.address, part._batch = self.structure, self.address, self._batch
-        part._all, part._kept = self._all, self._kept
+        part._architecture, part._all, part._own, part.hidden = self._architecture, self._all, self._own, self.hidden
         part.start, part.stop = self.start + start, self.start + stop
         part._take_views()
         return part
 
+    def require(self, count: int) -> None:
+        """Raise `TypeError` unless there are so many rows."""
+        if count > self.stop - self.start:
+            raise TypeError(f"there are {self.stop - self.start} rows, not {count}")
+
     @cached_property
-    def room(self) -> Floats:
-        """What the backward pass of these rows needs besides."""
-        return np.zeros(call("dense_room", self.structure, self.stop - self.start), np.float32)
+    def _room(self) -> Floats:
+        return np.zeros(call("dense_room", self._architecture.structure, self.stop - self.start), np.float32)
+
+    @cached_property
+    def room_address(self) -> int:
+        """Where the backward pass of these rows has its room."""
+        return self._room.ctypes.data
 
 
 class DenseNetwork:
     """A `DenseArchitecture` on a flat vector."""
 
     def __init__(self, architecture: DenseArchitecture, parameters: Floats) -> None:
+        self._size = architecture.layout.size
+        require_sizes(self._size, parameters)
         self._forward = prepare("dense_forward", architecture.structure, parameters)
         self._backward = prepare("dense_backward", architecture.structure, parameters)
 
     def forward(self, rows: DenseRows, start: int, stop: int, values: bool = True) -> None:
-        """Fill outputs, and values if asked, from row `start` to `stop`."""
+        """Fill outputs, and values if asked, from row `start` to `stop`: they must be there."""
         self._forward(rows.address, rows.start + start, rows.start + stop, values)
 
     def backward(self, rows: DenseRows, by_outputs: Floats, by_values: Floats, gradient: Floats) -> None:
         """Write the gradient (size,) of a loss, given its gradients by outputs (count, outputs) and values (count,)."""
-        arrays = map(address, (by_outputs, by_values, gradient, rows.room))
-        self._backward(rows.address, rows.start, rows.start + len(by_values), *arrays)
+        count = len(by_values)
+        rows.require(count)
+        self._backward(
+            rows.address,
+            rows.start,
+            rows.start + count,
+            address(by_outputs, FLOATS, count * rows.outputs.shape[1]),
+            address(by_values, FLOATS, count),
+            address(gradient, FLOATS, self._size),
+            rows.room_address,
+        )

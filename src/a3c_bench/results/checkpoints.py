@@ -37,6 +37,7 @@ KEPT = 2
 """If the newest is damaged, the one before it is there."""
 LIBRARIES = ("gymnasium", "numpy")
 SOURCE = Path(__file__).parents[1]
+SOURCE_SUFFIXES = {".py", ".c", ".h"}
 DECIDING = (
     "algorithms",
     "arrays.py",
@@ -198,9 +199,10 @@ def own_code_version(settings: Settings) -> str | None:
 
 
 def source_version(root: Path, places: Iterable[Path]) -> str:
-    """The SHA-256 of the Python files at `places`, files or folders, by their paths below `root`."""
+    """The SHA-256 of the sources at `places`, files or folders, by their paths below `root`."""
     digest = hashlib.sha256()
-    for path in sorted({path for place in places for path in (place, *place.rglob("*.py")) if path.is_file()}):
+    sources = {path for place in places for path in (place, *place.rglob("*")) if path.suffix in SOURCE_SUFFIXES}
+    for path in sorted(path for path in sources if path.is_file()):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
     return digest.hexdigest()

@@ -4,6 +4,7 @@ MLflow runs this file when it loads the model ("models from code"): nothing is u
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,15 @@ class ServedPolicy(PythonModel):
         settings = settings_class(section["kind"]).model_validate(section)
         environment = TypeAdapter(EnvironmentInfo).validate_python(context.model_config["environment"])
         parameters = load_parameters(Path(context.artifacts["model"]), settings.layout(environment))
-        self._policy = settings.policy(environment, parameters)
+        self._policy, self._one_at_a_time = settings.policy(environment, parameters), Lock()
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """One row per observation: the most probable action, and the probability of each."""
         observations = np.atleast_2d(np.asarray(model_input, dtype=np.float32))
-        outputs, distribution = self._policy.outputs(observations), self._policy.distribution
+        distribution = self._policy.distribution
+        # A server answers in several threads, and the policy's outputs lie in memory that is used again.
+        with self._one_at_a_time:
+            outputs = self._policy.outputs(observations).copy()
         probabilities = distribution.probabilities(outputs)
         columns = {f"probability_{action}": probabilities[:, action] for action in range(probabilities.shape[1])}
         return pd.DataFrame({"action": distribution.mode(outputs), **columns})

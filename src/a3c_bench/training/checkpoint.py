@@ -61,13 +61,13 @@ class Checkpoint:
 
 def ask(tables: SharedTables) -> None:
     """Main process: have a checkpoint taken; not again before `complete`."""
-    tables.keep_asked[0] = True
+    publish(tables.keep_asked, 0, True)
 
 
 def complete(tables: SharedTables) -> bool:
     """Main process: the checkpoint that was asked for is there."""
     # In this order: whoever answers chooses the rollout before it takes the question away.
-    if tables.keep_asked[0]:
+    if observe_one(tables.keep_asked, 0):
         return False
     after = observe_one(tables.keep_after, 0)
     return all(kept == after for kept in observe(tables.kept_after))
@@ -76,7 +76,7 @@ def complete(tables: SharedTables) -> bool:
 def take(tables: SharedTables, episodes: NDArray[np.void]) -> Checkpoint:
     """Main process: the checkpoint that is complete. `episodes`: all that was told of so far."""
     after = int(tables.keep_after[0])
-    turns = tables.turns[: int(tables.turn[0])]
+    turns = tables.turns[: observe_one(tables.turn, 0)]
     sizes = tables.kept_parcel_sizes.copy()
     return Checkpoint(
         **{name: getattr(tables, f"kept_{name}").copy() for name in MODEL_STATE},
@@ -92,11 +92,11 @@ def take(tables: SharedTables, episodes: NDArray[np.void]) -> Checkpoint:
 
 def attend(tables: SharedTables) -> None:
     """Under the lock, after every turn: choose the rollout to keep, and copy the model when its time has come."""
-    if tables.keep_asked[0]:
+    if observe_one(tables.keep_asked, 0):
         # An actor begins a rollout when its last one was taken, and for that the lock is needed: none has come past
         # the end of this one.
         publish(tables.keep_after, 0, int(tables.taken.max()) + 1)
-        tables.keep_asked[0] = False
+        publish(tables.keep_asked, 0, False)
     after = tables.keep_after[0]
     if tables.kept_after[-1] != after and tables.taken.min() > after:
         for name in MODEL_STATE:

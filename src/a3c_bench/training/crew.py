@@ -41,8 +41,9 @@ class Crew:
         self._rollouts, self._cores = tables.shape.rollouts, cores()
         self._actors: dict[int, Actor[Any]] = {}
         self._here: set[int] = set()
-        for index in np.flatnonzero(tables.host == worker).tolist():
-            self._actor(index)
+        for index, host in enumerate(observe(tables.host)):
+            if host == worker:
+                self._actor(index)
 
     def next(self) -> tuple[int, Actor[Any]] | None:
         """The ready actor whose turn comes first; waits for one, and returns None when all turns are taken."""

@@ -25,6 +25,7 @@ from a3c_bench.errors import LostWorkerError, TrainingError, say
 from a3c_bench.processes import describe_exit, process_context
 from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
 from a3c_bench.training.crew import pack
+from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
 from a3c_bench.training.needs import require_room
 from a3c_bench.training.needs import shape as shape_of
@@ -215,7 +216,7 @@ class Pool:
         due, asked, told, stall = time.monotonic() + pause, False, False, Stall()
         while any(member.done is None for member in self.members):
             returns = self.receive(min(POLL_SECONDS, pause))
-            turn = int(self.tables.turn[0])
+            turn = observe_one(self.tables.turn, 0)
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
             stall.look(turn, {member.process.name: member.process.pid or 0 for member in self.members})
             if not self.has_checkpoints:

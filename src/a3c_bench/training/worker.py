@@ -207,7 +207,7 @@ def run_actors(
 def require_finite(statistics: Statistics, actor: int, rollout: int, tables: SharedTables) -> None:
     """Raise `NonFiniteLossError` unless everything recorded of an update is finite."""
     if not math.isfinite(sum(statistics.losses) + statistics.gradient_norm):
-        turn = int(tables.turn[0])
+        turn = observe_one(tables.turn, 0)
         env_steps = int(np.sum(tables.turns["env_steps"][:turn]))
         raise NonFiniteLossError(
             f"the loss of actor {actor} is not finite in its rollout {rollout}, {env_steps:,} env steps into training: "

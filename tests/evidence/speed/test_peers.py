@@ -2,12 +2,13 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, small_params, write_params
+from conftest import ROOT, environment, small_params, write_params
 
 from a3c_bench.errors import BadInputError
 from a3c_bench.evidence.speed import peers
@@ -83,3 +84,10 @@ def test_every_peer_is_pinned():
         assert lines and all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
     scripts = {peer.script for peer in peers.ALL}
     assert scripts | {"measured.py"} == {path.name for path in Path(ROOT, "peers").glob("*.py")}
+
+
+def test_this_projects_own_program_can_be_imported():
+    code = "import this_project"
+    variables = environment(PYTHONPATH=f"{ROOT / 'src'}:{ROOT / 'peers'}")
+    result = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -117,9 +117,8 @@ VARIABLES = (
     {"A3C_BENCH_LOG": "xml"},
     {"A3C_BENCH_QUIET": "perhaps"},
     {"A3C_BENCH_FRESH": "perhaps"},
-    {"OPENBLAS_CORETYPE": "Zen"},
-    {"OMP_NUM_THREADS": "many"},
-    {"NPY_DISABLE_CPU_FEATURES": "SSE"},
+    {"NPY_DISABLE_CPU_FEATURES": "X86_V2"},
+    {"NPY_DISABLE_CPU_FEATURES": "X86_V4", "NPY_ENABLE_CPU_FEATURES": "X86_V3"},
 )
 
 

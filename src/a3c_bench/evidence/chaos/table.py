@@ -27,7 +27,7 @@ from a3c_bench.results.files import BAD_INPUTS, BAD_INPUTS_ABOUT, FAULTS, FAULTS
 from a3c_bench.training.pool import shape
 from a3c_bench.training.worker import Job
 
-TIMES = 8
+TIMES = 9
 """Each kind of fault strikes so often, at another training every time."""
 AT_ONCE = 2
 ATTEMPTS = 5
@@ -35,7 +35,7 @@ ATTEMPTS = 5
 CHANGES = {"schedule": "ordered", "workers": 2, "checkpoint": Checkpoint(seconds=0.2)}
 ROLLOUTS = 20
 """Where nothing is known of an environment's pace."""
-ENVIRONMENTS = {"CartPole-v1": 400, "Acrobot-v1": 20, "LunarLander-v3": 30}
+ENVIRONMENTS = {"CartPole-v1": 1000, "Acrobot-v1": 40, "LunarLander-v3": 60}
 """Struck beside the params' own, with so many rollouts that trainings take a few seconds."""
 COLUMNS = (
     "environment",

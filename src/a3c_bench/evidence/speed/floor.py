@@ -51,7 +51,7 @@ class Floor(ABC):
 
     @abstractmethod
     def act(self) -> None:
-        """Do the array operations that choose the actions."""
+        """Do what chooses the actions."""
 
     def differentiate(self) -> None:
         """Do the backward pass."""

@@ -1,18 +1,19 @@
 """Hand-offs between processes through shared memory, without a lock.
 
 Whoever has made something ready publishes a number; whoever observes that number sees all that was written before it.
-What is handed over so: a gradient (`submitted`), a snapshot (`taken`), a packed actor (`host`), the rollout after which
-a checkpoint is taken (`keep_after`), and what every actor keeps for it (`kept_after`).
+What is handed over so: a gradient (`submitted`), a snapshot (`taken`), the record of a turn (`turn`), a packed actor
+(`host`), the wish for a checkpoint (`keep_asked`), the rollout after which it is taken (`keep_after`), and what every
+actor keeps for it (`kept_after`).
 
-A number is one aligned word, which is stored and loaded whole. The fences keep a CPU from changing the order of what
-is around it, as ARM64's do; on x86-64 they only hold the compiler.
+A number is one aligned word, which is stored and loaded whole. The fences keep the CPU from changing the order of what
+is around it, as ARM64's do.
 """
 
-from a3c_bench.arrays import Integers
+from a3c_bench.arrays import Flags, Integers
 from a3c_bench.kernels.library import fence
 
 
-def publish(numbers: Integers, place: int, number: int) -> None:
+def publish(numbers: Integers | Flags, place: int, number: int) -> None:
     """Have `number` seen at `place`, and with it all that this process wrote before."""
     fence()
     numbers[place] = number
@@ -26,7 +27,7 @@ def observe(numbers: Integers) -> list[int]:
     return seen
 
 
-def observe_one(numbers: Integers, place: int) -> int:
+def observe_one(numbers: Integers | Flags, place: int) -> int:
     """The number at `place`."""
     seen = int(numbers[place])
     fence()

@@ -26,7 +26,7 @@ def undisturbed(request):
     return request.param, outcome, checkpoints
 
 
-EPISODES = {"episodes": 200}
+EPISODES = {"episodes": 400}
 LONGER = {"nstep": {"total_steps": 60_000}, "episodic": EPISODES}
 
 

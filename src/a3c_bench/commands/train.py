@@ -6,6 +6,7 @@ import typer
 
 from a3c_bench.cli import checked
 from a3c_bench.commands import Algorithm, Seed, chosen
+from a3c_bench.machine import require_address_space
 from a3c_bench.math_threads import limit_math_threads
 from a3c_bench.processes import start_server
 
@@ -18,6 +19,7 @@ def run(
     ] = False,
 ) -> None:
     """Stage: train one model; goes on from its checkpoint where it was interrupted."""
+    require_address_space()
     limit_math_threads()
     # Its imports, a third of a second's, run beside ours.
     start_server()

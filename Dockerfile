@@ -60,10 +60,11 @@ COPY --from=repository /repo/container/entrypoint /usr/local/bin/entrypoint
 RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
     /opt/venv/bin/pip install --quiet --no-deps --no-index --no-cache-dir --root-user-action ignore /wheel/*.whl
 COPY --from=repository --chown=1000:1000 /repo /repo
-# A relative path: the source of the repository that is mounted comes before the installed one.
+# A relative path: the source of the repository that is mounted comes before the installed one. A container ends with
+# its command, so that must not end before all is logged.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 \
     HOME=/home/a3c-bench LOGNAME=a3c-bench MPLCONFIGDIR=/tmp/matplotlib DVC_SITE_CACHE_DIR=/tmp/dvc \
-    DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
+    DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true A3C_BENCH_TRACKING=wait
 WORKDIR /repo
 USER a3c-bench
 EXPOSE 5000

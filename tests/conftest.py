@@ -111,6 +111,26 @@ def a3c_bench(workspace: Path) -> Iterator[Command]:
 
 
 @pytest.fixture
+def client(workspace: Path) -> Any:
+    """MLflow's store of the workspace."""
+    import mlflow
+
+    return mlflow.MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
+
+
+@pytest.fixture
+def runs(client: Any) -> Callable[[], list[tuple[str, Any]]]:
+    """Finds all runs in the workspace's store, by their names; none before there is a store."""
+
+    def find() -> list[tuple[str, Any]]:
+        experiment = client.get_experiment_by_name("a3c-bench")
+        found = client.search_runs([experiment.experiment_id]) if experiment else []
+        return [(run.info.run_name, run) for run in found]
+
+    return find
+
+
+@pytest.fixture
 def timed(benchmark):
     """Times so many rounds of so many calls, after one that is not counted; its `env_steps` are those of one call."""
 

@@ -11,24 +11,14 @@ from conftest import small_params, write_params
 MLFLOW_WARNINGS = pytest.mark.filterwarnings("ignore")  # MLflow's own, and those of what it imports
 
 
-@pytest.fixture
-def client(workspace):
-    return mlflow.MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
-
-
-def runs(client):
-    experiment = client.get_experiment_by_name("a3c-bench")
-    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-
-
 @pytest.mark.slow
 @MLFLOW_WARNINGS
-def test_a_training_run_is_shown_in_full(a3c_bench, workspace, client):
+def test_a_training_run_is_shown_in_full(a3c_bench, workspace, client, runs):
     for command in (["train"], ["evaluate"], ["train", "--algorithm", "episodic"]):
         result = a3c_bench(*command)
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
-    found = runs(client)
+    found = dict(runs())
     (parent,) = [run for name, run in found.items() if name.startswith("pipeline")]
     assert parent.data.params["nstep.total_steps"] == "12800"
     assert set(found) - {parent.info.run_name} == {

@@ -11,7 +11,7 @@ from a3c_bench.gate.show import label
 from a3c_bench.machine import cpu_model
 from a3c_bench.params import read_plain
 from a3c_bench.repository import git
-from a3c_bench.tracking import tracker as tracking
+from a3c_bench.tracking import store
 
 EXPERIMENT = "benchmarks"
 COMMIT_TAG = "commit"
@@ -45,13 +45,13 @@ def on_main(commit: str) -> bool:
 
 def log(commit: str, figures: dict[str, float], results: Path) -> None:
     """One run for this commit, in place of an older one; its steps are the commit's place in the history."""
-    tracking.quiet()
+    store.quiet()
     import mlflow
     from mlflow.entities import Metric
 
-    mlflow.set_tracking_uri(tracking.tracking_uri())
+    mlflow.set_tracking_uri(store.tracking_uri())
     client = mlflow.MlflowClient()
-    experiment = tracking.find_or_create_experiment(client, EXPERIMENT)
+    experiment = store.find_or_create_experiment(client, EXPERIMENT)
     for old in client.search_runs([experiment], f"tags.{COMMIT_TAG} = '{commit}' and tags.machine = '{cpu_model()}'"):
         client.delete_run(old.info.run_id)
     place, made = git("rev-list", "--count", commit), int(git("log", "-1", "--format=%ct", commit)) * 1000

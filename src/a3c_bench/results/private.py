@@ -43,7 +43,7 @@ def only_one(algorithm: str, seed: int) -> Iterator[None]:
         yield
     finally:
         if lock is not None:
-            _release(path, lock)
+            release(path, lock)
 
 
 def _sign(lock: int) -> None:
@@ -59,7 +59,8 @@ def _number(path: Path) -> str:
     return ""
 
 
-def _release(path: Path, lock: int) -> None:
+def release(path: Path, lock: int) -> None:
+    """Take a locked file away, and its folder where it was the last in it."""
     remove(path)
     # It stays where checkpoints, or others' locks, are in it.
     with suppress(OSError):
@@ -67,13 +68,16 @@ def _release(path: Path, lock: int) -> None:
     os.close(lock)
 
 
-def locked(path: Path, flags: int, folders: Sequence[Path]) -> int:
-    """`path`, opened and locked; `folders` are made first. Raises `BlockingIOError` while another process has it."""
+def locked(path: Path, flags: int, folders: Sequence[Path], kind: int = fcntl.LOCK_EX) -> int:
+    """`path`, opened and locked; `folders` are made first. Raises `BlockingIOError` while another process has it.
+
+    kind: `LOCK_EX` for oneself alone, `LOCK_SH` beside others who want it so.
+    """
     for attempt in range(ATTEMPTS):
         try:
             for folder in folders:
                 make_own(folder)
-            return _locked(path, flags)
+            return _locked(path, flags, kind)
         except FileNotFoundError:
             # Another training that ended took it away at this moment.
             if attempt == ATTEMPTS - 1:
@@ -81,10 +85,10 @@ def locked(path: Path, flags: int, folders: Sequence[Path]) -> int:
     raise AssertionError("unreachable")
 
 
-def _locked(path: Path, flags: int) -> int:
+def _locked(path: Path, flags: int, kind: int) -> int:
     lock = os.open(path, flags | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
         if os.fstat(lock).st_ino != path.lstat().st_ino:
             raise FileNotFoundError(errno.ENOENT, "taken away again and again", str(path))
     except OSError:

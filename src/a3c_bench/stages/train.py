@@ -46,7 +46,7 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
                 config,
                 algorithm,
                 seed,
-                progress,
+                tracker.live(progress),
                 environment=environment,
                 start=start,
                 keep=checkpoints.keep,

@@ -14,6 +14,7 @@ from typing import get_args
 from a3c_bench.evidence.chaos.victim import POLL_SECONDS, SEED, Victim, training
 from a3c_bench.results.checkpoints import FOLDER, PARTIAL, SUFFIX
 from a3c_bench.results.files import Moment, model_path, train_folder
+from a3c_bench.tracking import presence
 from a3c_bench.training.exchange.memory import Shape
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -86,6 +87,8 @@ class Scene:
         file that it was writing.
         """
         code = victim.end()
+        # It outlives a stage, whatever becomes of that, and is in no session of its.
+        require(presence.wait_for_all(self.folder), "a process that logs to MLflow does not end")
         said = victim.said()
         require(code == exit_code, f"exit code {code} in place of {exit_code}: {said}")
         require("Traceback" not in said, said)

@@ -20,6 +20,7 @@ from a3c_bench.math_threads import without_limit
 from a3c_bench.params import PARAMS_FILE
 from a3c_bench.repository import git
 from a3c_bench.supervision import SUPERVISOR_VARIABLE, signals_later
+from a3c_bench.tracking import store
 
 PREFIX = "a3c-bench-verify-"
 LOG_LINES = 30
@@ -148,4 +149,6 @@ def environment(settings: Path) -> dict[str, str]:
         "DVC_SYSTEM_CONFIG_DIR": str(settings),
         "DVC_GLOBAL_CONFIG_DIR": str(settings),
         SUPERVISOR_VARIABLE: str(os.getpid()),
+        # The clone's runs would be thrown away with it.
+        store.VARIABLE: store.OFF,
     }

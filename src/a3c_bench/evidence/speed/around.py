@@ -61,9 +61,9 @@ def main() -> None:
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(folder, 'mlflow.db')}"
     with ExitStack() as stack:
         if kind == "tracked":
-            stack.enter_context(Tracker("train", config, algorithm, SEED))
+            tracker = stack.enter_context(Tracker("train", config, algorithm, SEED))
             progress = stack.enter_context(Progress("train", config.algorithm(algorithm).turns))
-            outcome = pool.train(config, algorithm, SEED, progress)
+            outcome = pool.train(config, algorithm, SEED, tracker.live(progress))
         else:
             outcome = pool.train(config, algorithm, SEED)
     print(as_sample(outcome, False).rate)

@@ -1,0 +1,289 @@
+"""The tracking process: it outlives the stage, holds up nobody, and leaves nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from conftest import environment, small_config, small_params, wait_until, write_params
+
+from a3c_bench.errors import BadInputError
+from a3c_bench.supervision import StoppedError
+from a3c_bench.tracking import channel, live, presence
+from a3c_bench.tracking.tracker import Tracker
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # MLflow's own warnings
+LONG = {"nstep": {"total_steps": 50_000_000, "envs": 32}, "workers": 1}
+
+
+@pytest.fixture
+def temporary(workspace, monkeypatch):
+    """Where temporary files go: all are gone when nobody logs any more, and so is the lock."""
+    folder = workspace / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield folder
+    assert presence.wait_for_all(workspace)
+    assert not list(folder.iterdir())
+    assert not (workspace / ".a3c-bench" / "tracking.lock").exists()
+
+
+def tracker(stage="train", algorithm="nstep"):
+    return Tracker(stage, small_config(), algorithm, 0)
+
+
+def tracking_process():
+    return psutil.Process(channel._started[-1].pid)
+
+
+def statuses(runs):
+    return {name: run.info.status for name, run in runs() if not name.startswith("pipeline")}
+
+
+def ignore(turn, env_steps, returns):
+    pass
+
+
+# --- how a stage may end
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "FINISHED"), (ValueError(), "FAILED"), (StoppedError("Ctrl-C", 130), "KILLED")]
+)
+def test_a_run_ends_as_its_stage_did(temporary, runs, error, status):
+    try:
+        with tracker():
+            if error:
+                raise error
+    except BaseException as raised:
+        assert raised is error
+    assert presence.wait_for_all()
+    assert statuses(runs) == {"train nstep seed 0": status}
+
+
+def test_a_killed_stage_leaves_no_run_that_seems_to_go_on(workspace, temporary, runs):
+    write_params(workspace, small_params(**LONG))
+    stage = subprocess.Popen(
+        [sys.executable, "-m", "a3c_bench", "train"],
+        env=environment(TMPDIR=str(temporary)),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: "RUNNING" in statuses(runs).values(), 200)
+    os.killpg(stage.pid, signal.SIGKILL)
+    stage.wait()
+    assert presence.wait_for_all()
+    assert statuses(runs) == {"train nstep seed 0": "KILLED"}
+
+
+def test_a_run_takes_as_long_as_its_stage(temporary, runs):
+    with tracker():
+        pass
+    assert presence.wait_for_all()
+    ((_, run),) = [found for found in runs() if not found[0].startswith("pipeline")]
+    assert run.info.end_time - run.info.start_time < 1000
+
+
+# --- what is shown meanwhile
+
+
+def test_the_curve_arrives_while_training_runs_and_nothing_twice(temporary, runs, client, monkeypatch):
+    monkeypatch.setattr(live, "SECONDS", 0.0)
+    with tracker() as tracked:
+        watcher = tracked.live(ignore)
+        for turn in range(4):
+            watcher(turn, 100 * turn, np.array([1.0, 3.0]))
+        wait_until(lambda: "return/training" in dict(runs()).get("train nstep seed 0", NO_RUN).data.metrics, 200)
+        run = dict(runs())["train nstep seed 0"]
+        assert run.info.status == "RUNNING"
+    curve = client.get_metric_history(run.info.run_id, "return/training")
+    assert [(point.step, point.value) for point in curve] == [(100, 2.0), (200, 2.0), (300, 2.0)]
+
+
+class NO_RUN:  # noqa: N801
+    class data:  # noqa: N801
+        metrics = ()
+
+
+def test_points_are_as_dense_as_in_the_whole_curve(monkeypatch):
+    monkeypatch.setattr(live, "SECONDS", 0.0)
+    shown = live.Live(turns=1000)
+    shown.add(100, 1000, np.ones(3))
+    assert shown.due() == []
+    for turn in (110, 120):
+        shown.add(turn, 10 * turn, np.full(20, turn))
+    assert shown.due() == [(1050, 110.0), (1100, 110.0), (1150, 120.0), (1200, 120.0)]
+    assert not shown.has_shown(1200)
+    shown.sent()
+    assert [shown.has_shown(step) for step in (1000, 1001, 1200, 1201)] == [False, True, True, False]
+    shown.add(90, 900, np.ones(3))
+    assert shown.due() == []  # all workers began again before that
+
+
+def test_nobody_waits_for_a_process_that_takes_nothing(temporary, monkeypatch, capsys):
+    monkeypatch.setattr(live, "SECONDS", 0.0)
+    monkeypatch.setattr(channel, "SENDING_SECONDS", 0.1)
+    monkeypatch.setattr(channel, "PIPE_BYTES", 1 << 14)
+    with tracker() as tracked:
+        process = tracking_process()
+        process.suspend()
+        watcher = tracked.live(ignore)
+        for turn in range(20_000):
+            watcher(turn, 10 * turn, np.ones(40))
+        # What it could not show is shown later.
+        assert len(tracked._live.due()) > 1
+        tracked.metrics("figures", dict.fromkeys(map(str, range(1000)), 1))
+    process.resume()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "MLflow is left out of this stage (its process has taken nothing for" in line
+
+
+# --- what the process may meet
+
+
+@pytest.fixture
+def silent_store():
+    """The address of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server, f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_stage_ends_while_its_process_still_waits_for_an_answer(workspace, temporary, silent_store):
+    server, address = silent_store
+    write_params(workspace, small_params(nstep={"total_steps": 800}))
+    with Path("errors").open("w") as errors:
+        command = [sys.executable, "-m", "a3c_bench", "train"]
+        variables = environment(MLFLOW_TRACKING_URI=address, TMPDIR=str(temporary))
+        subprocess.run(command, env=variables, stderr=errors, stdout=subprocess.DEVNULL, check=True, timeout=100)
+    assert not presence.wait_for_all(seconds=0)
+    server.close()
+    assert presence.wait_for_all()
+    (line,) = Path("errors").read_text().splitlines()
+    assert line.startswith("a3c-bench: MLflow is left out of this stage (")
+
+
+def test_several_at_once_share_one_pipeline_and_lose_nothing(temporary, runs):
+    stages = [tracker(stage) for stage in ("train", "evaluate", "film")]
+    for stage in stages:
+        stage.__enter__()
+    for stage in stages:
+        stage.metrics("figures", {"one": 1, "none": None})
+        stage.__exit__(None, None, None)
+    assert presence.wait_for_all()
+    names = [name for name, _ in runs()]
+    assert len([name for name in names if name.startswith("pipeline")]) == 1
+    assert set(statuses(runs).values()) == {"FINISHED"}
+    assert len(names) == 4
+    assert all(run.data.metrics == {"figures/one": 1.0} for name, run in runs() if not name.startswith("pipeline"))
+
+
+def test_files_are_logged_as_they_were(workspace, temporary, runs, client):
+    Path("folder").mkdir()
+    for path in (Path("file"), Path("folder", "inner")):
+        path.write_text("then")
+    with tracker() as tracked:
+        tracked.artifacts([Path("file"), Path("folder")])
+    Path("file").write_text("now")
+    Path("folder", "inner").unlink()
+    assert presence.wait_for_all()
+    run = dict(runs())["train nstep seed 0"].info.run_id
+    assert [artifact.path for artifact in client.list_artifacts(run, "folder")] == ["folder/inner"]
+    assert Path(client.download_artifacts(run, "file", workspace)).read_text() == "then"
+
+
+def test_told_to_end_it_ends_tidily(temporary, runs, capsys):
+    with tracker() as tracked:
+        process = tracking_process()
+        wait_until(lambda: "RUNNING" in statuses(runs).values(), 200)
+        process.terminate()
+        assert presence.wait_for_all()
+        tracked.metrics("figures", {"one": 1})
+    assert statuses(runs) == {"train nstep seed 0": "KILLED"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "MLflow is left out of this stage (its process is gone" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_what_a_terminal_sends_does_not_end_it(temporary, runs, number):
+    with tracker():
+        process = tracking_process()
+        wait_until(lambda: "RUNNING" in statuses(runs).values(), 200)
+        process.send_signal(number)
+    assert presence.wait_for_all()
+    assert statuses(runs) == {"train nstep seed 0": "FINISHED"}
+
+
+def test_a_folder_that_vanishes_with_the_stage_takes_nothing_away(workspace, temporary, runs, monkeypatch):
+    """As DVC's temporary folders do, whose runs belong to the repository."""
+    folder = workspace / "experiment"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DVC_ROOT", str(workspace))
+    Path("file").write_text("x")
+    with tracker() as tracked:
+        tracked.artifacts([Path("file")])
+        wait_until(lambda: Path(f"/proc/{tracking_process().pid}/cwd").readlink() == workspace)
+    Path("file").unlink()
+    folder.rmdir()
+    assert presence.wait_for_all()
+    assert statuses(runs) == {"train nstep seed 0": "FINISHED"}
+
+
+# --- who still logs
+
+
+def test_the_lock_goes_with_the_last_that_holds_it(workspace):
+    (path, first), (_, second) = presence.hold(), presence.hold()
+    presence.leave(path, first)
+    assert path.exists()
+    assert not presence.wait_for_all(seconds=0)
+    presence.leave(path, second)
+    assert not path.parent.exists()
+    assert presence.wait_for_all(seconds=0)
+
+
+def test_a_lock_that_was_left_behind_keeps_nobody_waiting(workspace):
+    path, descriptor = presence.hold()
+    os.close(descriptor)
+    assert presence.wait_for_all(seconds=0)
+    assert not path.exists()
+
+
+def test_a_folder_that_others_can_enter_is_not_used(workspace, capsys):
+    Path(".a3c-bench").mkdir(mode=0o755)
+    with tracker() as tracked:
+        tracked.metrics("figures", {"one": 1})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "MLflow is left out of this stage (" in line
+    assert "open to other users" in line
+
+
+# --- the variable
+
+
+def test_a_stage_waits_for_its_process_where_that_is_wanted(temporary, runs, monkeypatch):
+    monkeypatch.setenv("A3C_BENCH_TRACKING", "wait")
+    with tracker():
+        pass
+    assert statuses(runs) == {"train nstep seed 0": "FINISHED"}
+
+
+def test_nothing_is_logged_where_that_is_wanted(workspace, monkeypatch):
+    monkeypatch.setenv("A3C_BENCH_TRACKING", "off")
+    with tracker() as tracked:
+        tracked.metrics("figures", {"one": 1})
+    assert not list(workspace.glob("mlflow*"))
+    assert not Path(".a3c-bench").exists()
+
+
+def test_another_value_is_refused(monkeypatch):
+    monkeypatch.setenv("A3C_BENCH_TRACKING", "perhaps")
+    with pytest.raises(BadInputError, match="A3C_BENCH_TRACKING: 'perhaps'; allowed: off, wait, or nothing"):
+        tracker()

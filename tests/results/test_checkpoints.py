@@ -1,7 +1,6 @@
 """An interrupted `train` goes on to the same files; what is not surely one's own checkpoint is refused."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,28 +16,27 @@ from a3c_bench.results.checkpoints import Checkpoints, code_version, own_code_ve
 
 pytestmark = pytest.mark.slow
 
-LEFT_OUT = re.compile(r"a3c-bench: MLflow is left out [^;]*; the files are complete\n?")
 FILES = ("curve.csv", "updates.csv", "digests.csv", "metrics.json")
 LONGER = {"nstep": {"total_steps": 160_000}, "episodic": {"episodes": 400}}
 
 
 def start(folder, algorithm, *arguments, mlflow=False, **variables):
     command = [sys.executable, "-m", "a3c_bench", "train", "--algorithm", algorithm, *arguments]
-    variables = environment(**({} if mlflow else {"PYTHONPATH": WITHOUT_MLFLOW}), **variables)
+    variables = environment(**({} if mlflow else WITHOUT_MLFLOW), **variables)
     return subprocess.Popen(
         command, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
-def end(process, mlflow=False, seconds=10):
-    """What it said. Where MLflow was taken away, that it is left out may be said in the middle of another line."""
+def end(process, seconds=10):
+    """What it said, and what was said on its behalf by the process that logs to MLflow."""
     _, said = process.communicate(timeout=seconds)
-    return said if mlflow else LEFT_OUT.sub("", said).strip()
+    return said.strip()
 
 
 def finish(folder, algorithm, *arguments, mlflow=False, **variables):
     process = start(folder, algorithm, *arguments, mlflow=mlflow, **variables)
-    said = end(process, mlflow, seconds=120)
+    said = end(process, seconds=120)
     assert process.returncode == 0, said
     return said
 
@@ -61,7 +59,7 @@ def interrupt(folder, algorithm, number=signal.SIGTERM, count=2, mlflow=False):
         time.sleep(0.01)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    said = end(process, mlflow)
+    said = end(process, seconds=120 if mlflow else 10)
     return process.returncode, said
 
 

@@ -30,7 +30,7 @@ def python(code, folder, *arguments):
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,
-        env=environment(PYTHONPATH=WITHOUT_MLFLOW),
+        env=environment(**WITHOUT_MLFLOW),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -98,7 +98,7 @@ def race():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment(PYTHONPATH=WITHOUT_MLFLOW),
+        env=environment(**WITHOUT_MLFLOW),
     )
 
     def run(folder, count):
@@ -153,7 +153,7 @@ def trained_by_another(workspace):
     process = subprocess.Popen(
         command,
         cwd=workspace,
-        env=environment(PYTHONPATH=WITHOUT_MLFLOW),
+        env=environment(**WITHOUT_MLFLOW),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -167,7 +167,7 @@ def trained_by_another(workspace):
 
 def test_the_second_training_is_told_who_trains_and_does_nothing(trained_by_another, a3c_bench, workspace):
     before = {path for path in workspace.rglob("*") if path.suffix not in {".checkpoint", ".partial"}}
-    result = a3c_bench("train", "--fresh", PYTHONPATH=WITHOUT_MLFLOW)
+    result = a3c_bench("train", "--fresh", **WITHOUT_MLFLOW)
     assert result.returncode == 2
     assert int(TURNED_AWAY.fullmatch(result.stderr)[1]) == trained_by_another.pid
     assert result.stdout == ""
@@ -180,5 +180,5 @@ def test_a_killed_training_keeps_nobody_away(trained_by_another, a3c_bench, work
     trained_by_another.kill()
     trained_by_another.wait()
     write_params(workspace, small_params(nstep={"total_steps": 1_600}))
-    assert a3c_bench("train", PYTHONPATH=WITHOUT_MLFLOW).returncode == 0
+    assert a3c_bench("train", **WITHOUT_MLFLOW).returncode == 0
     assert not list(workspace.glob(".a3c-bench/*.lock"))

@@ -176,5 +176,5 @@ def fail(message: str, exit_code: int) -> NoReturn:
     say(message)
     sys.stdout.flush()
     sys.stderr.flush()
-    # At once: MLflow's threads may take seconds to wind up, and whoever stopped the stage is waiting for its end.
+    # At once: whoever stopped the stage is waiting for its end, whatever threads an environment has left running.
     os._exit(exit_code)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -47,6 +48,10 @@ def statuses(runs):
     return {name: run.info.status for name, run in runs() if not name.startswith("pipeline")}
 
 
+NO_RUN = SimpleNamespace(data=SimpleNamespace(metrics={}))
+"""In place of one that is not there yet."""
+
+
 def ignore(turn, env_steps, returns):
     pass
 
@@ -68,7 +73,7 @@ def test_a_run_ends_as_its_stage_did(temporary, runs, error, status):
     assert statuses(runs) == {"train nstep seed 0": status}
 
 
-def test_a_killed_stage_leaves_no_run_that_seems_to_go_on(workspace, temporary, runs):
+def test_a_killed_stage_has_shown_its_curve_and_leaves_no_run_that_seems_to_go_on(workspace, temporary, runs):
     write_params(workspace, small_params(**LONG))
     stage = subprocess.Popen(
         [sys.executable, "-m", "a3c_bench", "train"],
@@ -76,7 +81,8 @@ def test_a_killed_stage_leaves_no_run_that_seems_to_go_on(workspace, temporary, 
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_until(lambda: "RUNNING" in statuses(runs).values(), 200)
+    wait_until(lambda: "return/training" in dict(runs()).get("train nstep seed 0", NO_RUN).data.metrics, 200)
+    assert statuses(runs) == {"train nstep seed 0": "RUNNING"}
     os.killpg(stage.pid, signal.SIGKILL)
     stage.wait()
     assert presence.wait_for_all()
@@ -105,11 +111,6 @@ def test_the_curve_arrives_while_training_runs_and_nothing_twice(temporary, runs
         assert run.info.status == "RUNNING"
     curve = client.get_metric_history(run.info.run_id, "return/training")
     assert [(point.step, point.value) for point in curve] == [(100, 2.0), (200, 2.0), (300, 2.0)]
-
-
-class NO_RUN:  # noqa: N801
-    class data:  # noqa: N801
-        metrics = ()
 
 
 def test_points_are_as_dense_as_in_the_whole_curve(monkeypatch):

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from a3c_bench.errors import reason, say
+from a3c_bench.errors import describe_error, reason, say
 from a3c_bench.results.private import RefusedError
 from a3c_bench.supervision import signals_later
 from a3c_bench.tracking import presence
@@ -23,6 +23,7 @@ LEFT_OUT = "MLflow is left out of this stage ({}); the files are complete"
 PIPE_BYTES = 1 << 20
 """Enough for all that a stage says, so that it need not wait until somebody reads it."""
 SENDING_SECONDS = 5.0
+LEAST_PRIORITY = 19
 SOURCE = Path(__file__).parents[2]
 _started: list["subprocess.Popen[bytes]"] = []
 """Processes of stages that are over: kept until they end, so that none stays a zombie of a program that lives long."""
@@ -76,13 +77,20 @@ class Channel:
             start_new_session=True,
         )
         _started.append(process)
+        _step_aside(process.pid)
         return process
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send what must arrive."""
-        if self._open:
+        if not self._open:
+            return
+        try:
+            line = _line(message)
+        except (TypeError, ValueError) as error:
+            self._give_up(describe_error(error))
+        else:
             with signals_later():
-                self._send(_line(message))
+                self._send(line)
 
     def _send(self, line: bytes) -> None:
         left, deadline = memoryview(line), time.monotonic() + SENDING_SECONDS
@@ -90,7 +98,9 @@ class Channel:
             try:
                 left = left[os.write(self._pipe, left) :]
             except BlockingIOError:
-                if not select.select([], [self._pipe], [], max(0.0, deadline - time.monotonic()))[1]:
+                room = select.poll()
+                room.register(self._pipe, select.POLLOUT)
+                if not room.poll(1000 * max(0.0, deadline - time.monotonic())):
                     self._give_up(f"its process has taken nothing for {SENDING_SECONDS:.0f} s")
                     return
             except OSError as error:
@@ -143,6 +153,14 @@ class Channel:
     def _give_up(self, why: str) -> None:
         self.close()
         say(LEFT_OUT.format(why))
+
+
+def _step_aside(session: int) -> None:
+    """Let a process that leads its session take only what others leave over of the CPU."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, session, LEAST_PRIORITY)
+        # Linux may give every session a share of its own, whatever the priority of the processes in it.
+        Path(f"/proc/{session}/autogroup").write_text(str(LEAST_PRIORITY), encoding="utf-8")
 
 
 def _line(message: Mapping[str, Any]) -> bytes:

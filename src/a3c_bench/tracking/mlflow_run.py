@@ -5,8 +5,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from a3c_bench.tracking.store import find_or_create_experiment, quiet, tracking_uri
 
 EXPERIMENT = "a3c-bench"
@@ -94,6 +92,7 @@ class MlflowRun:
         environment: dict[str, Any],
     ) -> None:
         """Log the model in a file of parameters, with the code that makes a policy of it."""
+        import numpy as np
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 

@@ -34,7 +34,6 @@ QUEUE_SECONDS = 600.0
 """For so long it waits for others that log in this repository: each of them is done within its own patience."""
 POLL_SECONDS = 0.05
 TELLING_SECONDS = 5.0
-LEAST_PRIORITY = 19
 LAST = "end"
 
 Message = dict[str, Any]
@@ -171,16 +170,6 @@ class Errors:
             os.write(self._kept, f"a3c-bench: {printable(line)}\n".encode(errors="backslashreplace"))
 
 
-def _step_aside() -> None:
-    """Take what others leave over of the CPU, however the kernel groups processes."""
-    os.setpriority(os.PRIO_PROCESS, 0, LEAST_PRIORITY)
-    # Linux may give every session a share of the CPU, whatever the priority of the processes in it. Another process's
-    # session is not to be touched.
-    with suppress(OSError):
-        if os.getsid(0) == os.getpid():
-            Path("/proc/self/autogroup").write_text(str(LEAST_PRIORITY), encoding="utf-8")
-
-
 def _answer_signals() -> None:
     def end(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
@@ -197,7 +186,6 @@ def main() -> None:
     errors = Errors()
     try:
         _answer_signals()
-        _step_aside()
         # DVC may delete the folder in which the stage runs, and the code in it: nothing is to be found there later.
         os.chdir(repository_root())
         import a3c_bench.algorithms.built_in

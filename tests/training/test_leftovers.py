@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from conftest import environment, small_params, write_params
+from conftest import WITHOUT_MLFLOW, environment, small_params, write_params
 
 LONG = {"max_restarts": 0, "nstep": {"total_steps": 50_000_000, "envs": 32}}
 
@@ -35,7 +35,7 @@ def training(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "a3c_bench", "train"],
         cwd=folder,
-        env=environment(TMPDIR=str(temporary)),
+        env=environment(TMPDIR=str(temporary), **WITHOUT_MLFLOW),
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

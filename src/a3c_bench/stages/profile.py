@@ -93,8 +93,9 @@ def run(config: Config) -> None:
     start_server()
     environment = describe(config.env)
     require_room(most_work(config), environment, config.algorithms)
+    # Before MLflow starts: nothing is to run beside what is timed.
+    measured = measure(config, environment, grid(config))
     with Tracker("profile", config) as tracker:
-        measured = measure(config, environment, grid(config))
         table = [summarise(point, measured, hosts(config, point)) for point in measured]
         metrics = current_metrics(config, table)
         files = {

@@ -1,9 +1,12 @@
 """The promise on environments made at random: the bits of the definition, or a line that says what is not kept."""
 
 import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from conftest import small_config
+from disturbances import DeathInATurn
 
 from a3c_bench.environments.make import describe
 from a3c_bench.evidence.reproducibility.trial import fingerprint
@@ -17,7 +20,7 @@ PER_TEST = 20
 
 
 def promise_holds(case):
-    """Train with 1, 3 and 7 workers, and on from a checkpoint."""
+    """Train with 1, 3 and 7 workers, with one that is killed in the middle of a turn, and on from checkpoints."""
     environment = describe(f"strange:Case{case}-v0")
     config = small_config(
         env=environment.name,
@@ -31,6 +34,11 @@ def promise_holds(case):
     for start in random.Random(case).sample(checkpoints, min(2, len(checkpoints))):
         resumed = pool.train(config, "nstep", 0, environment=environment, start=start)
         found.add(fingerprint(resumed, []))
+    with TemporaryDirectory() as folder:
+        death = DeathInATurn(Path(folder), random.Random(case).randrange(2, 7 * 30))
+        survived = pool.train(config, "nstep", 0, environment=environment, disturbance=death, max_restarts=1)
+        assert Path(folder, "died").exists()
+    found.add(fingerprint(survived, []))
     return len(found) == 1 or bool(environment.warnings)
 
 

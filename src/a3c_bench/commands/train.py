@@ -21,6 +21,9 @@ def run(
     """Stage: train one model; goes on from its checkpoint where it was interrupted."""
     require_address_space()
     limit_math_threads()
+    # First: it refuses some variables, of which the server would tell in its own way.
+    import numpy  # noqa: F401
+
     # Its imports, a third of a second's, run beside ours.
     start_server()
     config = checked()

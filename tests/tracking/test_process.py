@@ -109,6 +109,7 @@ def test_the_curve_arrives_while_training_runs_and_nothing_twice(temporary, runs
         wait_until(lambda: "return/training" in dict(runs()).get("train nstep seed 0", NO_RUN).data.metrics, 200)
         run = dict(runs())["train nstep seed 0"]
         assert run.info.status == "RUNNING"
+    assert presence.wait_for_all()
     curve = client.get_metric_history(run.info.run_id, "return/training")
     assert [(point.step, point.value) for point in curve] == [(100, 2.0), (200, 2.0), (300, 2.0)]
 

@@ -76,6 +76,13 @@ static inline float tanh_of(float x) {
     return -4e-4f < x && x < 4e-4f ? x : bounded;
 }
 
+// Σ coefficient · x^(count − 1 − k) by Horner's scheme: multiplied and added one after the other.
+static inline __attribute__((always_inline)) double polynomial(double x, int count, const double *coefficients) {
+    double sum = coefficients[0];
+    for (int k = 1; k < count; k++) sum = sum * x + coefficients[k];
+    return sum;
+}
+
 // e^x for float32 results: computed in float64 to 1e-11, relatively; what is beyond float32 becomes 0 or infinite when
 // it is rounded.
 static inline double exp_of(double x) {
@@ -83,17 +90,9 @@ static inline double exp_of(double x) {
     double clamped = x < -110 ? -110 : x > 90 ? 90 : x;
     double shifted = clamped * 1.4426950408889634 + to_integer, power = shifted - to_integer;
     double rest = (clamped - power * 0.693147180369123816490) - power * 1.90821492927058770002e-10;
-    double series = 1.0 / 3628800;
-    series = series * rest + 1.0 / 362880;
-    series = series * rest + 1.0 / 40320;
-    series = series * rest + 1.0 / 5040;
-    series = series * rest + 1.0 / 720;
-    series = series * rest + 1.0 / 120;
-    series = series * rest + 1.0 / 24;
-    series = series * rest + 1.0 / 6;
-    series = series * rest + 0.5;
-    series = series * rest + 1.0;
-    series = series * rest + 1.0;
+    static const double factors[] = {1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120,
+                                     1.0 / 24,      1.0 / 6,      0.5,         1.0,        1.0};
+    double series = polynomial(rest, 11, factors);
     int64_t bits;
     __builtin_memcpy(&bits, &shifted, sizeof bits);
     bits = (int64_t)(((uint64_t)bits + 1023) << 52);
@@ -112,15 +111,8 @@ static inline double log_of(double x) {
     double mantissa;
     __builtin_memcpy(&mantissa, &bits, sizeof mantissa);
     double ratio = (mantissa - 1) / (mantissa + 1), square = ratio * ratio;
-    double series = 1.0 / 21;
-    series = series * square + 1.0 / 19;
-    series = series * square + 1.0 / 17;
-    series = series * square + 1.0 / 15;
-    series = series * square + 1.0 / 13;
-    series = series * square + 1.0 / 11;
-    series = series * square + 1.0 / 9;
-    series = series * square + 1.0 / 7;
-    series = series * square + 1.0 / 5;
-    series = series * square + 1.0 / 3;
+    static const double factors[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13,
+                                     1.0 / 11, 1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3};
+    double series = polynomial(square, 10, factors);
     return (double)exponent * 0.693147180559945309 + (2 * ratio + 2 * ratio * (square * series));
 }

@@ -19,39 +19,48 @@ enum { TILE_ROWS = 4, TILE_GROUPS = 1 };
 enum { TILE_ROWS = 2, TILE_GROUPS = 1 };
 #endif
 
-// One tile of a product: `rows` rows of `left` times `groups` · 16 columns of `right`.
+// A matrix on the left of a product, read by its rows or, as its transpose, by its columns: element (row, k) is
+// numbers[row · by_row + k · by_k].
+struct left {
+    const float *numbers;
+    int64_t by_row, by_k;
+};
+
+// One tile: `rows` rows of `left` from `row` on times `groups` · 16 columns of `right`.
 static inline __attribute__((always_inline)) void tile(
-    int rows, int groups, int64_t inner, int64_t columns, const float *left, const float *right, const float *bias,
-    float *out
+    int rows, int groups, int64_t row, int64_t inner, int64_t columns, struct left left, const float *right,
+    const float *bias, float *out
 ) {
     floats sums[TILE_ROWS][TILE_GROUPS];
-    for (int row = 0; row < rows; row++)
-        for (int group = 0; group < groups; group++)
-            sums[row][group] = bias ? load(bias + group * LANES) : (floats){};
+    const float *numbers = left.numbers + row * left.by_row;
+    for (int i = 0; i < rows; i++)
+        for (int group = 0; group < groups; group++) sums[i][group] = bias ? load(bias + group * LANES) : (floats){};
     for (int64_t k = 0; k < inner; k++) {
         floats factors[TILE_GROUPS];
         for (int group = 0; group < groups; group++) factors[group] = load(right + k * columns + group * LANES);
-        for (int row = 0; row < rows; row++)
+        for (int i = 0; i < rows; i++) {
+            floats number = spread(numbers[i * left.by_row + k * left.by_k]);
             for (int group = 0; group < groups; group++)
-                sums[row][group] = fused_lanes(spread(left[row * inner + k]), factors[group], sums[row][group]);
+                sums[i][group] = fused_lanes(number, factors[group], sums[i][group]);
+        }
     }
-    for (int row = 0; row < rows; row++)
-        for (int group = 0; group < groups; group++) store(out + row * columns + group * LANES, sums[row][group]);
+    for (int i = 0; i < rows; i++)
+        for (int group = 0; group < groups; group++) store(out + (row + i) * columns + group * LANES, sums[i][group]);
 }
 
 static inline __attribute__((always_inline)) void tiles_of_rows(
-    int groups, int64_t rows, int64_t inner, int64_t columns, const float *left, const float *right, const float *bias,
+    int groups, int64_t rows, int64_t inner, int64_t columns, struct left left, const float *right, const float *bias,
     float *out
 ) {
     int64_t row = 0;
     for (; row + TILE_ROWS <= rows; row += TILE_ROWS)
-        tile(TILE_ROWS, groups, inner, columns, left + row * inner, right, bias, out + row * columns);
-    for (; row < rows; row++) tile(1, groups, inner, columns, left + row * inner, right, bias, out + row * columns);
+        tile(TILE_ROWS, groups, row, inner, columns, left, right, bias, out);
+    for (; row < rows; row++) tile(1, groups, row, inner, columns, left, right, bias, out);
 }
 
 // In order. The last sixteen columns overlap those before them if need be, which gives the same numbers again.
-static void wide_product(
-    int64_t rows, int64_t inner, int64_t columns, const float *left, const float *right, const float *bias, float *out
+static inline __attribute__((always_inline)) void wide_product(
+    int64_t rows, int64_t inner, int64_t columns, struct left left, const float *right, const float *bias, float *out
 ) {
     int64_t column = 0;
     for (; column + TILE_GROUPS * LANES <= columns; column += TILE_GROUPS * LANES)
@@ -84,7 +93,7 @@ static void product(
     float *room
 ) {
     if (columns >= LANES) {
-        wide_product(rows, inner, columns, left, right, bias, out);
+        wide_product(rows, inner, columns, (struct left){left, inner, 1}, right, bias, out);
         return;
     }
     transpose(inner, columns, right, room);
@@ -95,47 +104,13 @@ static void product(
         }
 }
 
-// One tile of `gradient_of_weights`: `count` rows of the result, `groups` · 16 columns.
-static inline __attribute__((always_inline)) void outer_tile(
-    int count, int groups, int64_t rows, int64_t inputs, int64_t outputs, const float *left, const float *right,
-    float *out
-) {
-    floats sums[TILE_ROWS][TILE_GROUPS];
-    for (int i = 0; i < count; i++)
-        for (int group = 0; group < groups; group++) sums[i][group] = (floats){};
-    for (int64_t row = 0; row < rows; row++) {
-        floats factors[TILE_GROUPS];
-        for (int group = 0; group < groups; group++) factors[group] = load(right + row * outputs + group * LANES);
-        for (int i = 0; i < count; i++)
-            for (int group = 0; group < groups; group++)
-                sums[i][group] = fused_lanes(spread(left[row * inputs + i]), factors[group], sums[i][group]);
-    }
-    for (int i = 0; i < count; i++)
-        for (int group = 0; group < groups; group++) store(out + i * outputs + group * LANES, sums[i][group]);
-}
-
-static inline __attribute__((always_inline)) void outer_tiles(
-    int groups, int64_t rows, int64_t inputs, int64_t outputs, const float *left, const float *right, float *out
-) {
-    int64_t i = 0;
-    for (; i + TILE_ROWS <= inputs; i += TILE_ROWS)
-        outer_tile(TILE_ROWS, groups, rows, inputs, outputs, left + i, right, out + i * outputs);
-    for (; i < inputs; i++) outer_tile(1, groups, rows, inputs, outputs, left + i, right, out + i * outputs);
-}
-
 // out (inputs, outputs) = leftᵀ · right, for left (rows, inputs) and right (rows, outputs): in order of the rows.
 // `room` has space for the result.
 static void gradient_of_weights(
     int64_t rows, int64_t inputs, int64_t outputs, const float *left, const float *right, float *out, float *room
 ) {
     if (outputs >= LANES) {
-        int64_t column = 0;
-        for (; column + TILE_GROUPS * LANES <= outputs; column += TILE_GROUPS * LANES)
-            outer_tiles(TILE_GROUPS, rows, inputs, outputs, left, right + column, out + column);
-        for (; column < outputs; column += LANES) {
-            int64_t first = column + LANES <= outputs ? column : outputs - LANES;
-            outer_tiles(1, rows, inputs, outputs, left, right + first, out + first);
-        }
+        wide_product(inputs, rows, outputs, (struct left){left, 1, inputs}, right, 0, out);
     } else if (inputs >= LANES) {
         gradient_of_weights(rows, outputs, inputs, right, left, room, 0);
         transpose(outputs, inputs, room, out);

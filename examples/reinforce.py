@@ -24,10 +24,9 @@ from a3c_bench.arrays import Floats
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.learning.optimizer import length
 from a3c_bench.learning.returns import discounted_returns, sum_of_products
-from a3c_bench.learning.rollout import Episode, EpisodeCollector
+from a3c_bench.learning.rollout import Episode
 from a3c_bench.networks.dense import DenseArchitecture
 from a3c_bench.sections import Fraction, Weight, Widths
-from a3c_bench.seeding import Role, environment_seed, stream
 
 
 class Reinforce(Settings):
@@ -68,16 +67,9 @@ class ReinforceActor(Actor[Episode]):
     def __init__(
         self, settings: Reinforce, environment: EnvironmentInfo, seed: int, index: int, parameters: Floats
     ) -> None:
-        self._settings, architecture = settings, settings.architecture(environment)
-        self._distribution = settings.distribution(environment)
-        collector = EpisodeCollector(
-            environment.make_single(),
-            environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
-            stream(seed, Role.TRAIN_ACTION, index),
-            self._distribution,
-            architecture,
-        )
-        super().__init__(collector, architecture.bind(parameters))
+        self._settings, self._distribution = settings, settings.distribution(environment)
+        network = settings.architecture(environment).bind(parameters)
+        super().__init__(settings.episode_collector(environment, seed, index), network)
 
     def learn(self, rollout: Episode, gradient: Floats) -> Statistics:
         """Mean over the episode of −log π(a|s) · (G − V) + baseline_weight · (V − G)²; V is a constant in the first."""

@@ -14,10 +14,10 @@ from a3c_bench.arrays import Floats
 from a3c_bench.distributions.base import Distribution
 from a3c_bench.distributions.choice import distribution_for
 from a3c_bench.environments.make import EnvironmentInfo
-from a3c_bench.learning.rollout import Collector
+from a3c_bench.learning.rollout import Collector, EpisodeCollector
 from a3c_bench.networks.base import Architecture, Layout, Network
 from a3c_bench.sections import MOST_TURNS, Actors, AdamStatistics, Section
-from a3c_bench.seeding import Role, stream
+from a3c_bench.seeding import Role, environment_seed, stream
 
 Rollout = TypeVar("Rollout")
 InOrder = Callable[[Callable[[Any], Floats], Iterable[Any]], Iterable[Floats]]
@@ -129,6 +129,16 @@ class Settings(Section, ABC):
     @abstractmethod
     def architecture(self, environment: EnvironmentInfo) -> Architecture:
         """The network on an environment."""
+
+    def episode_collector(self, environment: EnvironmentInfo, seed: int, actor: int) -> EpisodeCollector:
+        """Plays the episodes of an actor of training run `seed`, one per rollout."""
+        return EpisodeCollector(
+            environment.make_single(),
+            environment_seed(seed, Role.TRAIN_ENVIRONMENT, actor),
+            stream(seed, Role.TRAIN_ACTION, actor),
+            self.distribution(environment),
+            self.architecture(environment),
+        )
 
     def distribution(self, environment: EnvironmentInfo) -> Distribution:
         """What the network's outputs mean as a policy."""

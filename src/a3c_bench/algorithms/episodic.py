@@ -12,10 +12,9 @@ from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.kernels.library import prepare
 from a3c_bench.learning.optimizer import length
 from a3c_bench.learning.returns import discounted_returns, scale_to_unit_length
-from a3c_bench.learning.rollout import Episode, EpisodeCollector, EpisodeRoom
+from a3c_bench.learning.rollout import Episode, EpisodeRoom
 from a3c_bench.networks.dense import Critic, DenseArchitecture
 from a3c_bench.sections import MOST_TURNS, Fraction, Weight, Width, Widths
-from a3c_bench.seeding import Role, environment_seed, stream
 
 FAILURE_REWARD = -10.0
 STEP_REWARD = 1.0
@@ -83,16 +82,9 @@ class EpisodicActor(Actor[Episode]):
     def __init__(
         self, settings: Episodic, environment: EnvironmentInfo, seed: int, index: int, parameters: Floats
     ) -> None:
-        self._settings, architecture = settings, settings.architecture(environment)
-        self._distribution = settings.distribution(environment)
-        collector = EpisodeCollector(
-            environment.make_single(),
-            environment_seed(seed, Role.TRAIN_ENVIRONMENT, index),
-            stream(seed, Role.TRAIN_ACTION, index),
-            self._distribution,
-            architecture,
-        )
-        super().__init__(collector, architecture.bind(parameters))
+        self._settings, self._distribution = settings, settings.distribution(environment)
+        network = settings.architecture(environment).bind(parameters)
+        super().__init__(settings.episode_collector(environment, seed, index), network)
         self._room: EpisodeRoom | None = None
 
     def learn(self, rollout: Episode, gradient: Floats) -> Statistics:

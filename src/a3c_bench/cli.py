@@ -17,6 +17,7 @@ from a3c_bench.errors import BadInputError, TrainingError, say
 from a3c_bench.machine import require_address_space
 from a3c_bench.math_threads import limit_math_threads, refused_by_numpy
 from a3c_bench.params import PARAMS_FILE, read_yaml
+from a3c_bench.processes import start_server
 
 if TYPE_CHECKING:
     from a3c_bench.config import Config
@@ -67,12 +68,20 @@ app = typer.Typer(
 )
 
 
-def prepare() -> "Config":
-    """Validate params.yaml; what may import numpy comes after its libraries' threads are limited."""
+def prepare(trains: bool = False) -> "Config":
+    """Validate params.yaml; what may import numpy comes after its libraries' threads are limited.
+
+    trains: start the server of workers first, whose imports, a third of a second's, run beside ours.
+    """
     require_own_source()
     require_address_space()
-    content = read_yaml(PARAMS_FILE)
     limit_math_threads()
+    if trains:
+        # First: it refuses some variables, of which the server would tell in its own way.
+        import numpy  # noqa: F401
+
+        start_server()
+    content = read_yaml(PARAMS_FILE)
     from a3c_bench.config import parse_config
 
     return parse_config(content)
@@ -85,9 +94,9 @@ def require_own_source() -> None:
         raise BadInputError(f"{running} would run, but this checkout has its own source; set PYTHONPATH=src")
 
 
-def checked() -> "Config":
+def checked(trains: bool = False) -> "Config":
     """`prepare`, and check what needs Gymnasium and numpy to be checked."""
-    config = prepare()
+    config = prepare(trains)
     from a3c_bench.environments.make import describe
     from a3c_bench.kernels.library import open_kernels
 

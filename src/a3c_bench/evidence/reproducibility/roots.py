@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from a3c_bench.errors import BadInputError, say
@@ -176,11 +175,11 @@ def _home(system: System, root: Path, emulator: Sequence[str]) -> str | None:
     return "/usr" if emulator else str(root / "usr")
 
 
-@cache
 def _compile(system: System, target: Path) -> Path:
     """The compiled kernels, since the system has no compiler."""
     for kind in build.targets_of(system.machine):
-        build.compile_for(kind, target)
+        if not (target / build.file_name(kind)).is_file():
+            build.compile_for(kind, target)
     return target
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import gymnasium
 import psutil
 import pytest
-from conftest import ROOT, environment, small_config, small_params, wait_until, write_params
+from conftest import ROOT, WITHOUT_MLFLOW, environment, small_config, small_params, wait_until, write_params
 from disturbances import DeathInATurn
 from gymnasium.envs.classic_control import CartPoleEnv
 from ruamel.yaml import YAML
@@ -175,7 +175,7 @@ def training(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "a3c_bench", "train"],
         cwd=tmp_path,
-        env=environment(DVC_STAGE="train@nstep-0", A3C_BENCH_SUPERVISOR=str(os.getpid())),
+        env=environment(DVC_STAGE="train@nstep-0", A3C_BENCH_SUPERVISOR=str(os.getpid()), **WITHOUT_MLFLOW),
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -247,7 +247,7 @@ def test_training_ends_with_the_process_that_wanted_it(tmp_path, shell, victim):
     process = subprocess.Popen(
         [sys.executable, "-c", make],
         cwd=tmp_path,
-        env=environment(DVC_STAGE="train@nstep-0"),
+        env=environment(DVC_STAGE="train@nstep-0", **WITHOUT_MLFLOW),
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )

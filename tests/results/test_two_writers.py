@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,12 +16,15 @@ from conftest import WITHOUT_MLFLOW, environment, small_params, write_params
 
 from a3c_bench.errors import BadInputError
 from a3c_bench.results.files import write_all
+from a3c_bench.results.private import locked, only_one
 
 CALLS = 150
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from a3c_bench.results.files import write_all
+from a3c_bench.results.private import locked, only_one
 for call in range({calls}):
     write_all({{Path("out", name): sys.argv[1].encode() * 5000 for name in ("a.csv", "b.json", "c.safetensors")}})
 """
@@ -182,3 +186,20 @@ def test_a_killed_training_keeps_nobody_away(trained_by_another, a3c_bench, work
     write_params(workspace, small_params(nstep={"total_steps": 1_600}))
     assert a3c_bench("train", **WITHOUT_MLFLOW).returncode == 0
     assert not list(workspace.glob(".a3c-bench/*.lock"))
+
+
+def test_the_second_training_waits_for_the_number_of_one_that_has_just_begun(workspace):
+    path = workspace / ".a3c-bench" / "nstep-seed-0.lock"
+    begun = locked(path, os.O_RDWR | os.O_CREAT, [path.parent])
+    threading.Timer(0.05, os.write, (begun, b"4321")).start()
+    with pytest.raises(BadInputError, match=r"by another process \(pid 4321\); wait"), only_one("nstep", 0):
+        pass
+    os.close(begun)
+
+
+def test_a_lock_of_nobody_known_keeps_away_all_the_same(workspace):
+    path = workspace / ".a3c-bench" / "nstep-seed-0.lock"
+    begun = locked(path, os.O_RDWR | os.O_CREAT, [path.parent])
+    with pytest.raises(BadInputError, match=r"by another process; wait"), only_one("nstep", 0):
+        pass
+    os.close(begun)

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from a3c_bench.params import read_plain
 
 PRIVATE = Path(".a3c-bench")
 ATTEMPTS = 10
+UNSIGNED_SECONDS = 0.02
 
 
 class RefusedError(Exception):
@@ -29,7 +31,7 @@ def only_one(algorithm: str, seed: int) -> Iterator[None]:
     path = Path.cwd() / PRIVATE / f"{algorithm}-seed-{seed}.lock"
     lock = None
     try:
-        lock = locked(path, os.O_RDWR | os.O_CREAT, [path.parent])
+        lock = _locked_and_signed(path)
     except BlockingIOError:
         other = f"another process{_number(path)}"
         raise BadInputError(
@@ -38,12 +40,25 @@ def only_one(algorithm: str, seed: int) -> Iterator[None]:
     except (OSError, RefusedError) as error:
         say(f"{reason(error)}; training goes on, but nothing keeps another process from training the same")
     try:
-        if lock is not None:
-            _sign(lock)
         yield
     finally:
         if lock is not None:
             release(path, lock)
+
+
+def _locked_and_signed(path: Path) -> int:
+    for attempt in range(ATTEMPTS):
+        try:
+            lock = locked(path, os.O_RDWR | os.O_CREAT, [path.parent])
+        except BlockingIOError:
+            # Without a number the other has just begun, or just ended.
+            if _number(path) or attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(UNSIGNED_SECONDS)
+        else:
+            _sign(lock)
+            return lock
+    raise AssertionError("unreachable")
 
 
 def _sign(lock: int) -> None:

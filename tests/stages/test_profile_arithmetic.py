@@ -9,7 +9,8 @@ from a3c_bench.stages import profile
 from a3c_bench.stages.profile import Measured, Point, Sample, as_sample, hosts, predictions, summarise
 from a3c_bench.training.exchange.memory import TURN
 from a3c_bench.training.pool import Outcome
-from a3c_bench.training.worker import EPISODE, TimeSplit
+from a3c_bench.training.reporter import EPISODE
+from a3c_bench.training.worker import TimeSplit
 
 
 @pytest.fixture(autouse=True)

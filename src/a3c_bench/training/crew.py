@@ -2,30 +2,38 @@
 
 import os
 import pickle
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from a3c_bench.algorithms.base import Actor
 from a3c_bench.machine import cores
 from a3c_bench.training import checkpoint
 from a3c_bench.training.exchange.handoff import observe, observe_one, publish
 from a3c_bench.training.exchange.memory import Bell, SharedTables
+from a3c_bench.training.reporter import Reporter
 
 
-def pack(actor: Actor[Any]) -> bytes:
-    """The state of an actor's environments and random streams."""
-    return pickle.dumps(actor.state(), pickle.HIGHEST_PROTOCOL)
+def pack(actor: Actor[Any], episodes: Sequence[NDArray[np.void]] = ()) -> bytes:
+    """The state of an actor's environments and random streams, and `episodes` of it that nobody was told of yet."""
+    return pickle.dumps((actor.state(), episodes), pickle.HIGHEST_PROTOCOL)
+
+
+WORTH_A_MOVE = 0.1
+"""The share of its time that another worker waits, above which it is given an actor. Workers that are equally fast wait
+for each other too, one hiccup after another; an actor more would make them unequal."""
 
 
 class Crew:
     """One worker's actors.
 
     An actor is ready when its snapshot is there: its last gradient was applied. Workers are never equally fast for
-    long, so one runs ahead until none of its actors is ready. Before that, a worker that has more ready actors gives
-    it one: an actor computes the same wherever it is. What moves is the state of its environments and random streams,
-    pickled into shared memory.
+    long, so one runs ahead until none of its actors is ready. If that one waits for a good part of its time, a worker
+    that has more ready actors gives it one: an actor computes the same wherever it is. What moves is the state of its
+    environments and random streams, pickled into shared memory.
     """
 
     def __init__(
@@ -34,13 +42,13 @@ class Crew:
         tables: SharedTables,
         bells: Sequence[Bell],
         make: Callable[[int], Actor[Any]],
-        tell: Callable[[], None] = lambda: None,
+        reporter: Reporter,
     ) -> None:
-        """`tell`: called before an actor leaves, so that the main process hears of its episodes in their order."""
-        self._worker, self._tables, self._bells, self._make, self._tell = worker, tables, bells, make, tell
+        self._worker, self._tables, self._bells, self._make, self._reporter = worker, tables, bells, make, reporter
         self._rollouts, self._cores = tables.shape.rollouts, cores()
         self._actors: dict[int, Actor[Any]] = {}
         self._here: set[int] = set()
+        self._last_look, self._move_seconds = [(time.perf_counter(), 0.0)] * len(bells), 0.0
         for index, host in enumerate(observe(tables.host)):
             if host == worker:
                 self._actor(index)
@@ -56,8 +64,14 @@ class Crew:
                 self._share(mine, [host[index] for index in ready])
                 self._let_others_first(mine[0])
                 return mine[0], self._actor(mine[0])
-            self._bells[self._worker].wait()
+            self._wait()
         return None
+
+    def _wait(self) -> None:
+        waited = self._tables.waited
+        waited[self._worker] -= time.perf_counter()
+        self._bells[self._worker].wait()
+        waited[self._worker] += time.perf_counter()
 
     def present(self) -> list[tuple[int, Actor[Any]]]:
         """The actors that are here, with their numbers."""
@@ -71,9 +85,21 @@ class Crew:
         poorest = counts.index(min(counts))
         # While every core has a rollout to go on with, nothing is gained by moving one.
         idle_soon = sum(min(count, 2) for count in counts) < 2 * self._cores
-        if idle_soon and len(mine) >= counts[poorest] + 2:
+        if idle_soon and len(mine) >= counts[poorest] + 2 and self._is_due(poorest):
             # The first of them is this worker's own next.
             self._give(mine[1], poorest)
+
+    def _is_due(self, worker: int) -> bool:
+        """Whether another has waited so much lately that a move, which takes time too, is made good soon."""
+        now, waited = time.perf_counter(), float(self._tables.waited[worker])
+        if waited < 0:  # it waits
+            waited += now
+        since, before = self._last_look[worker]
+        seconds, waiting = now - since, waited - before
+        due = waiting > max(self._move_seconds, WORTH_A_MOVE * seconds)
+        if due or WORTH_A_MOVE * seconds > self._move_seconds:
+            self._last_look[worker] = now, waited
+        return due
 
     def _let_others_first(self, index: int) -> None:
         # Where workers share cores, all soon wait for one that was put aside in the middle of an early turn.
@@ -82,15 +108,19 @@ class Crew:
             os.sched_yield()
 
     def _give(self, index: int, worker: int) -> None:
+        start = time.perf_counter()
         # One that was given to this worker and has not run here yet is still packed.
         if index in self._here:
-            parcel = self._packed(index)
+            # Its episodes go with it: telling the main process of them now would wake it.
+            parcel = self._packed(index, self._reporter.unsent(index))
             if parcel is None:
                 return
-            self._tell()
+            self._reporter.leave(index)
             self._tables.parcels[index, : len(parcel)] = np.frombuffer(parcel, np.uint8)
             self._tables.parcel_sizes[index] = len(parcel)
             self._here.discard(index)
+            # It is unpacked too.
+            self._move_seconds = 2 * (time.perf_counter() - start)
         publish(self._tables.host, index, worker)
         self._bells[worker].ring()
 
@@ -100,13 +130,13 @@ class Crew:
         if parcel is None:
             self._tables.pinned[0] = True
             return
-        self._tell()
+        self._reporter.flush()
         checkpoint.keep_actor(self._tables, index, parcel, self._actors[index].rollouts_told)
 
-    def _packed(self, index: int) -> bytes | None:
+    def _packed(self, index: int, episodes: Sequence[NDArray[np.void]] = ()) -> bytes | None:
         """None where it takes more than the room that there is, or its environment has come to where it cannot be."""
         try:
-            parcel = pack(self._actors[index])
+            parcel = pack(self._actors[index], episodes)
         except Exception:  # an environment's own code may raise anything
             return None
         return parcel if len(parcel) <= self._tables.shape.parcel_bytes else None
@@ -119,6 +149,8 @@ class Crew:
             size = int(self._tables.parcel_sizes[index])
             if size:
                 # By another worker of this run, or from a checkpoint that only this user can have written.
-                actor.restore(pickle.loads(self._tables.parcels[index, :size].tobytes()))  # noqa: S301
+                state, episodes = pickle.loads(self._tables.parcels[index, :size].tobytes())  # noqa: S301
+                actor.restore(state)
+                self._reporter.take_over(index, episodes)
             self._here.add(index)
         return actor

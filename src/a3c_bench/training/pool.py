@@ -29,8 +29,9 @@ from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
 from a3c_bench.training.needs import require_room
 from a3c_bench.training.needs import shape as shape_of
+from a3c_bench.training.reporter import EPISODE, Report
 from a3c_bench.training.stall import Stall
-from a3c_bench.training.worker import EPISODE, Disturbance, Done, Failed, Job, Report, TimeSplit, run_worker
+from a3c_bench.training.worker import Disturbance, Done, Failed, Job, TimeSplit, run_worker
 
 POLL_SECONDS = 0.2
 PIPE_BYTES = 1 << 20

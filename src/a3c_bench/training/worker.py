@@ -7,27 +7,22 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import numpy as np
-from numpy.typing import NDArray
 
 from a3c_bench.algorithms.base import InOrder, Settings, Statistics
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, TimedEnvironment
 from a3c_bench.errors import describe_error
-from a3c_bench.learning.episodes import FINISHED
 from a3c_bench.processes import OF_THE_TERMINAL, end_with_parent
 from a3c_bench.training.crew import Crew
 from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import Bell, SharedTables
+from a3c_bench.training.reporter import Reporter
 from a3c_bench.training.turns import SCHEDULES, Schedule
 
-EPISODE = np.dtype([("actor", np.int32), *FINISHED.descr])
-"""A finished training episode (`FINISHED`) and whose it was."""
-
-REPORT_SECONDS = 0.25
 LONGEST_MESSAGE = 500
 
 
@@ -88,13 +83,6 @@ class TimeSplit:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a worker tells the main process: the episodes that ended since its last report."""
-
-    episodes: NDArray[np.void]
-
-
-@dataclass(frozen=True)
 class Done:
     """A worker's last message."""
 
@@ -112,33 +100,6 @@ class Failed:
 
 class NonFiniteLossError(Exception):
     """A loss or a gradient was not finite: training on would only spread it."""
-
-
-@dataclass
-class Reporter:
-    """Collects finished episodes and sends them every now and then, so that no step waits for the main process."""
-
-    channel: Connection
-    episodes: list[NDArray[np.void]] = field(default_factory=list)
-    due: float = field(default_factory=lambda: time.monotonic() + REPORT_SECONDS)
-
-    def add(self, actor: int, finished: NDArray[np.void]) -> None:
-        """Keep the episodes of an actor."""
-        if len(finished):
-            episodes = np.empty(len(finished), EPISODE)
-            episodes["actor"] = actor
-            for name in FINISHED.names or ():
-                episodes[name] = finished[name]
-            self.episodes.append(episodes)
-        if time.monotonic() > self.due:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what was kept."""
-        if self.episodes:
-            self.channel.send(Report(np.concatenate(self.episodes)))
-            self.episodes = []
-        self.due = time.monotonic() + REPORT_SECONDS
 
 
 def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
@@ -162,7 +123,7 @@ def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], ch
     # What is not finite is told of in one line (`require_finite`), without numpy's warnings before it.
     with np.errstate(all="ignore"), _Threads(job.config) as in_order, job.disturbance(worker) as hold_up:
         make = job.settings.actor_maker(job.environment, job.seed, in_order)
-        crew = Crew(worker, tables, bells, lambda index: make(index, tables.snapshots[index]), reporter.flush)
+        crew = Crew(worker, tables, bells, lambda index: make(index, tables.snapshots[index]), reporter)
         split.ready, cpu_start = time.perf_counter(), time.process_time()
         run_actors(crew, tables, schedule, reporter, split, hold_up)
         split.cpu = time.process_time() - cpu_start

@@ -30,8 +30,9 @@ from a3c_bench.training.worker import Job
 
 RANGES: Mapping[str, Sequence[Any]] = {
     "actors": (8,),
-    "envs": (64,),
+    "envs": (64, 128, 256),
     "rollout_steps": (4, 5, 8),
+    "hidden": ([64], [128], [32, 32], [64, 64]),
     "total_steps": (750_000, 1_000_000, 1_500_000),
     "learning_rate": (1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3),
     "gamma": (0.98, 0.99),
@@ -120,12 +121,16 @@ def draw(config: Config, environment: EnvironmentInfo, count: int) -> list[Candi
         drawn.append({name: values[int(generator.integers(len(values)))] for name, values in RANGES.items()})
     shapes = {_shape(values): values for values in drawn}
     seconds = time_in_turns([turns(job(config, environment, values, FIRST_SEED)) for values in shapes.values()])
-    row_seconds = {shape: time / (shape[0] * shape[1]) for shape, time in zip(shapes, seconds, strict=True)}
+    row_seconds = {
+        shape: time / (values["envs"] * values["rollout_steps"])
+        for (shape, values), time in zip(shapes.items(), seconds, strict=True)
+    }
     return [Candidate(values, row_seconds[_shape(values)]) for values in drawn]
 
 
-def _shape(values: Mapping[str, Any]) -> tuple[int, int]:
-    return values["envs"], values["rollout_steps"]
+def _shape(values: Mapping[str, Any]) -> tuple[int, int, tuple[int, ...]]:
+    """What the time of a row depends on."""
+    return values["envs"], values["rollout_steps"], tuple(values["hidden"])
 
 
 def job(config: Config, environment: EnvironmentInfo, values: Mapping[str, Any], seed: int) -> Job:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from a3c_bench.arrays import Flags, Floats, Integers
+from a3c_bench.arrays import Doubles, Flags, Floats, Integers
 
 TURN = np.dtype(
     [
@@ -114,6 +114,9 @@ class SharedTables:
     adam_count = Table[Integers](np.int64, "adam_statistics", 1)
     host = Table[Integers](np.int64, "actors")
     """The worker of each actor."""
+    waited = Table[Doubles](np.float64, "actors")
+    """Seconds that each worker, of whom there are no more than actors, has waited for one to be ready; less the clock's
+    value at the start of a wait while that lasts, which makes it negative."""
     submitted = Table[Integers](np.int64, "actors")
     """Rollouts whose gradient an actor has handed in."""
     taken = Table[Integers](np.int64, "actors")

@@ -32,9 +32,12 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def workers_of(process):
-    """The worker processes below `process`: children of the fork server."""
-    children = psutil.Process(process).children(recursive=True)
-    return [child for child in children if child.ppid() != process]
+    """The worker processes below `process`: children of the fork server. One that ends meanwhile is none."""
+    workers = []
+    for child in psutil.Process(process).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            workers += [child] if child.ppid() != process else []
+    return workers
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_bench.algorithms.base import Actor
+from a3c_bench.kernels.library import fence
 from a3c_bench.machine import cores
 from a3c_bench.training import checkpoint
 from a3c_bench.training.exchange.handoff import observe, observe_one, publish
@@ -43,7 +44,10 @@ class Crew:
         bells: Sequence[Bell],
         make: Callable[[int], Actor[Any]],
         reporter: Reporter,
+        help_out: Callable[[], None],
     ) -> None:
+        """`help_out`: what is done when none of the actors is ready, and may make one so."""
+        self._help_out = help_out
         self._worker, self._tables, self._bells, self._make, self._reporter = worker, tables, bells, make, reporter
         self._rollouts, self._cores = tables.shape.rollouts, cores()
         self._actors: dict[int, Actor[Any]] = {}
@@ -55,22 +59,32 @@ class Crew:
 
     def next(self) -> tuple[int, Actor[Any]] | None:
         """The ready actor whose turn comes first; waits for one, and returns None when all turns are taken."""
-        tables = self._tables
-        while observe_one(tables.turn, 0) < tables.shape.turns:
-            submitted, taken, host = observe(tables.submitted), observe(tables.taken), observe(tables.host)
-            ready = [index for index, count in enumerate(submitted) if count == taken[index] < self._rollouts]
-            mine = sorted((index for index in ready if host[index] == self._worker), key=submitted.__getitem__)
+        while observe_one(self._tables.turn, 0) < self._tables.shape.turns:
+            ready, hosts, mine = self._ready()
             if mine:
-                self._share(mine, [host[index] for index in ready])
+                self._share(mine, [hosts[index] for index in ready])
                 self._let_others_first(mine[0])
                 return mine[0], self._actor(mine[0])
             self._wait()
         return None
 
+    def _ready(self) -> tuple[list[int], list[int], list[int]]:
+        """The actors that are ready, the hosts of all, and those ready ones that are here, by the order of turns."""
+        tables = self._tables
+        submitted, taken, hosts = observe(tables.submitted), observe(tables.taken), observe(tables.host)
+        ready = [index for index, count in enumerate(submitted) if count == taken[index] < self._rollouts]
+        mine = (index for index in ready if hosts[index] == self._worker)
+        return ready, hosts, sorted(mine, key=submitted.__getitem__)
+
     def _wait(self) -> None:
         waited = self._tables.waited
+        # Others see that it waits before it looks: they wake it, or it finds what they left.
         waited[self._worker] -= time.perf_counter()
-        self._bells[self._worker].wait()
+        fence()
+        self._help_out()
+        *_, mine = self._ready()
+        if not mine:
+            self._bells[self._worker].wait()
         waited[self._worker] += time.perf_counter()
 
     def present(self) -> list[tuple[int, Actor[Any]]]:

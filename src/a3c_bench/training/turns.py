@@ -9,7 +9,9 @@ import numpy as np
 
 from a3c_bench.algorithms.base import Statistics
 from a3c_bench.config import ScheduleName
+from a3c_bench.kernels.library import fence
 from a3c_bench.learning.optimizer import Adam
+from a3c_bench.machine import cores
 from a3c_bench.training import checkpoint
 from a3c_bench.training.exchange.handoff import observe_one, publish
 from a3c_bench.training.exchange.memory import Bell, SharedTables
@@ -35,6 +37,10 @@ class Schedule(ABC):
     @abstractmethod
     def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
         """Hand in the gradient that lies in the actor's row of the gradient table."""
+
+    @abstractmethod
+    def help_out(self) -> None:
+        """This worker has nothing else to do: take the turns of others' actors, if any can be taken."""
 
     def _apply(self, actor: int, rollout: int) -> None:
         """One Adam step on the shared model with the actor's gradient, then the actor's next snapshot."""
@@ -87,29 +93,55 @@ class Hogwild(Schedule):
             publish(self._tables.taken, actor, rollout + 1)
             self._finish_turn(turn)
 
+    def help_out(self) -> None:
+        """Every gradient is applied already."""
+
 
 class Ordered(Schedule):
     """The same asynchronous algorithm with its interleaving fixed: turn v is rollout v // A of actor v mod A.
 
-    Whoever has handed in a gradient takes the lock, if it is free, and with it all turns whose gradients are there.
-    Nobody waits for a turn: only for a snapshot that is not there yet.
+    Whoever has handed in a gradient takes the lock, if it is free, and with it the turns of its own actors that can be
+    taken. Those of others it leaves to them, and wakes one who has nothing else to do: else the slowest worker, for
+    whose turn all wait, would take everybody's, and be slower still. Where workers share cores the others may not be
+    running: it takes all. Nobody waits for a turn: only for a snapshot that is not there yet.
     """
 
+    def __init__(self, tables: SharedTables, learning_rate: LearningRate, bells: Sequence[Bell], worker: int) -> None:
+        super().__init__(tables, learning_rate, bells, worker)
+        self._can_take = self._next_is_mine if len(bells) <= cores() else self._next_is_ready
+
     def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
-        """Mark the gradient as ready, then take all turns that are ready."""
+        """Mark the gradient as ready, then take the turns that it can take."""
         self._record(rollout * self._tables.shape.actors + actor, actor, rollout, statistics)
         publish(self._tables.submitted, actor, rollout + 1)
+        self._take_turns(self._can_take)
+        if self._next_is_ready():
+            self._wake_one_that_waits()
+
+    def help_out(self) -> None:
+        """Take all turns that can be taken."""
+        self._take_turns(self._next_is_ready)
+
+    def _take_turns(self, due: Callable[[], bool]) -> None:
         # A holder of the lock looks again after giving it back, so a gradient that was handed in meanwhile is not
         # forgotten. The lock comes first: it is also the memory barrier between our mark and our look.
         while self._tables.try_lock():
             if self._tables.in_turn[0]:
                 self._wait_for_the_end()
             try:
-                while self._next_is_ready():
+                while due():
                     self._take_turn()
             finally:
                 self._tables.unlock()
-            if not self._next_is_ready():
+            if not due():
+                break
+
+    def _wake_one_that_waits(self) -> None:
+        """Before it waits, a worker says so, and then looks for turns itself: none is left lying while one waits."""
+        fence()
+        for bell, waited in zip(self._bells, self._tables.waited.tolist(), strict=False):
+            if waited < 0:
+                bell.ring()
                 break
 
     def _wait_for_the_end(self) -> NoReturn:
@@ -126,6 +158,9 @@ class Ordered(Schedule):
     def _next_is_ready(self) -> bool:
         turn, rollout, actor = self._next()
         return turn < self._tables.shape.turns and observe_one(self._tables.submitted, actor) > rollout
+
+    def _next_is_mine(self) -> bool:
+        return observe_one(self._tables.host, self._next()[2]) == self._worker and self._next_is_ready()
 
     def _take_turn(self) -> None:
         turn, rollout, actor = self._next()

@@ -73,11 +73,11 @@ class TimeSplit:
     """Acting and the environment together."""
     learning: float = 0.0
     submitting: float = 0.0
-    """Handing in gradients and applying them, one's own and others'."""
+    """Handing in gradients and applying them."""
     recording: float = 0.0
     """Keeping the learning curve, and checkpoints."""
     waiting: float = 0.0
-    """Waiting for a snapshot."""
+    """Waiting for a snapshot, and applying others' gradients meanwhile."""
     cpu: float = 0.0
     """CPU seconds of all threads of the process, from its first rollout on."""
 
@@ -123,7 +123,9 @@ def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], ch
     # What is not finite is told of in one line (`require_finite`), without numpy's warnings before it.
     with np.errstate(all="ignore"), _Threads(job.config) as in_order, job.disturbance(worker) as hold_up:
         make = job.settings.actor_maker(job.environment, job.seed, in_order)
-        crew = Crew(worker, tables, bells, lambda index: make(index, tables.snapshots[index]), reporter)
+        crew = Crew(
+            worker, tables, bells, lambda index: make(index, tables.snapshots[index]), reporter, schedule.help_out
+        )
         split.ready, cpu_start = time.perf_counter(), time.process_time()
         run_actors(crew, tables, schedule, reporter, split, hold_up)
         split.cpu = time.process_time() - cpu_start

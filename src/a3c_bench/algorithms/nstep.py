@@ -33,7 +33,7 @@ FIRST_POLICY_GAIN = 0.01
 class NStep(Settings):
     """The section of params."""
 
-    TIMES_TEXTBOOK = 120
+    TIMES_TEXTBOOK = 300
 
     envs: Annotated[int, Field(ge=1, le=65536)]
     rollout_steps: Annotated[int, Field(ge=1, le=65536)]

@@ -62,14 +62,21 @@ class EnvironmentInfo:
         """A small vector, to try."""
         return self.make_vector(TRIED_COUNT)
 
-    def with_packing(self) -> "EnvironmentInfo":
-        """The same, and how it is packed, alone and in a vector: that is tried, once in a process."""
-        alone, vector = _packings(self.untried)
+    def with_packing(self, used: Any = None) -> "EnvironmentInfo":
+        """The same, and how it is packed, alone and in a vector: that is tried, once in a process.
+
+        used: an environment that was made by this; the other form is not tried.
+        """
+        alone, vector = self.packing, self.vector_packing
+        if used is None or not _is_vector(used):
+            alone = _way(self.untried, EnvironmentInfo.make_single)
+        if used is None or _is_vector(used):
+            vector = _way(self.untried, EnvironmentInfo.make_tried_vector)
         return replace(self, packing=alone, vector_packing=vector)
 
     def is_pinned(self, environment: Any) -> bool:
         """Whether one that was made by this cannot be packed."""
-        return (self.vector_packing if hasattr(environment, "num_envs") else self.packing) == "pinned"
+        return (self.vector_packing if _is_vector(environment) else self.packing) == "pinned"
 
     @property
     def untried(self) -> "EnvironmentInfo":
@@ -84,13 +91,13 @@ class EnvironmentInfo:
         return tuple(f"env: {self.name}: {finding}; other workers may give other bits" for finding in found)
 
 
+def _is_vector(environment: Any) -> bool:
+    return hasattr(environment, "num_envs")
+
+
 @cache
-def _packings(environment: EnvironmentInfo) -> tuple[Packing, Packing]:
-    """For one alone and for a vector: the first way under which copies go on as their originals do."""
-    return _way(environment, EnvironmentInfo.make_single), _way(environment, EnvironmentInfo.make_tried_vector)
-
-
 def _way(environment: EnvironmentInfo, make: Callable[[EnvironmentInfo], Any]) -> Packing:
+    """The first under which copies of what `make` gives go on as their originals do."""
     ways: tuple[Packing, ...] = ("pickled", "replayed")
     for way in ways:
         if keeps_state(partial(make, replace(environment, packing=way, vector_packing=way))):

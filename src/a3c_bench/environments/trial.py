@@ -24,7 +24,7 @@ from a3c_bench.processes import process_context
 STEPS = 20
 """Before an environment is packed again."""
 MOST_STEPS = 200
-"""In which an episode's end is waited for; after that it is reset all the same."""
+"""In which an episode's end, of a vector's every one, is waited for; after that it is reset all the same."""
 PACKED, RESETS = 3, 5
 """Times that an environment is packed, and resets after each: some remember something over many episodes."""
 PATIENCE_SECONDS = 30.0
@@ -77,13 +77,15 @@ class _Actions:
 def walk(environment: Environment, actions: Sequence[Any]) -> Iterator[Any]:
     """What it answers: to some steps, to more until an episode ends, and to resets with a step after each."""
     alone = not isinstance(environment, VectorEnv)  # a vector resets by itself
+    ended: Any = False
     for number, action in enumerate(actions):
         observation, reward, terminated, truncated, _ = environment.step(action)
         yield deepcopy((observation, reward, terminated, truncated))
-        over = bool(np.all(np.logical_or(terminated, truncated)))
-        if over and number >= STEPS:
+        over = np.logical_or(terminated, truncated)
+        ended = np.logical_or(ended, over) if number >= STEPS else False
+        if np.all(ended):
             break
-        if over and alone:
+        if alone and over:
             yield deepcopy(environment.reset()[0])
     for action in actions[:RESETS]:
         yield deepcopy(environment.reset()[0])

@@ -11,12 +11,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_bench.algorithms.base import Settings
+from a3c_bench.algorithms.base import Actor, Settings
 from a3c_bench.arrays import Floats
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
@@ -167,7 +167,7 @@ class Pool:
         return not self.tables.pinned[0]
 
     def __enter__(self) -> "Pool":
-        self.job = replace(self.job, environment=self.job.environment.with_packing())
+        self.job = with_packing(self.job)
         with _refusals_in_a_line():
             self._share()
             self.started = time.perf_counter()
@@ -312,6 +312,19 @@ def _refusals_in_a_line() -> Iterator[None]:
         raise TrainingError(f"the workers cannot be started ({reason}); fewer workers need less") from None
 
 
+def with_packing(job: Job) -> Job:
+    """The job, its environment's packing tried as its actors use it."""
+    try:
+        used = _first_actor(job.settings, job.environment).environment
+    except Exception:  # an algorithm's own code may raise anything; a worker tells what
+        return job
+    return replace(job, environment=job.environment.with_packing(used))
+
+
+def _first_actor(settings: Settings, environment: EnvironmentInfo) -> Actor[Any]:
+    return settings.actor_maker(environment, 0)(0, settings.initial_parameters(environment, 0))
+
+
 def shape(job: Job) -> Shape:
     """The sizes of a job's shared memory."""
     return shape_of(job.settings, job.environment, parcel_bytes(job.settings, replace(job.environment, timed=False)))
@@ -321,7 +334,7 @@ def shape(job: Job) -> Shape:
 def parcel_bytes(settings: Settings, environment: EnvironmentInfo) -> int:
     """Room for an actor's packed state, by what an actor takes at its start; 0 where it cannot be packed."""
     try:
-        actor = settings.actor_maker(environment, 0)(0, settings.initial_parameters(environment, 0))
+        actor = _first_actor(settings, environment)
         pinned = environment.is_pinned(actor.environment)
         return 0 if pinned else SPARE * len(pack(actor)) + SPARE_BYTES + room(actor.environment)
     except Exception:  # an algorithm's own code may raise anything; a worker tells what

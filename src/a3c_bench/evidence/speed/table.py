@@ -118,6 +118,7 @@ def compare(algorithm: str, rates: Doubles, textbook_target: float | None) -> li
         figure(algorithm, "1 worker ÷ floor", one, alone, 0.85),
         figure(algorithm, f"{PROCESSES} workers ÷ 1 worker", two, one, 1.9),
         figure(algorithm, f"{PROCESSES} floors that share nothing ÷ 1: the machine's own limit", alone_twice, alone),
+        figure(algorithm, f"{PROCESSES} workers ÷ 1 worker × that limit", two, one * alone_twice / alone, 0.97),
     ]
 
 
@@ -154,7 +155,7 @@ def whole(algorithm: str, run: whole_run.WholeRun) -> Figure:
         float(np.median(run.rates)),
         run.textbook_rate,
         len(run.rates),
-        15,
+        40,
     )
 
 

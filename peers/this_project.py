@@ -6,6 +6,7 @@ from measured import Measured, arguments
 
 from a3c_bench.math_threads import limit_math_threads
 from a3c_bench.params import PARAMS_FILE, read_yaml
+from a3c_bench.processes import start_server
 
 
 def main() -> None:
@@ -13,13 +14,12 @@ def main() -> None:
     given = arguments("1", "2")
     content = read_yaml(PARAMS_FILE)
     limit_math_threads()
+    # As every command that trains does it: the server's imports run beside this process's.
+    start_server()
     from a3c_bench.config import parse_config
-    from a3c_bench.processes import start_server
     from a3c_bench.training import pool
 
     config = parse_config(content).model_copy(update={"workers": int(given.variant), "schedule": "ordered"})
-
-    start_server()
     measured = Measured(("gymnasium", "numpy"), given.deadline)
     measured.start()
     outcome = pool.train(config, config.algorithms[0], given.seed)

@@ -38,7 +38,8 @@ def test_the_published_seeds_are_not_searched_on():
 
 
 def test_a_small_search_writes_the_best_first(workspace, monkeypatch):
-    monkeypatch.setattr(search, "RANGES", {"envs": (4, 8), "rollout_steps": (4, 5), "total_steps": (2_000,)})
+    ranges = {"envs": (4, 8), "rollout_steps": (4, 5), "hidden": ([8],), "total_steps": (2_000,)}
+    monkeypatch.setattr(search, "RANGES", ranges)
     monkeypatch.setattr(search, "ROW_TIMINGS", 3)
     monkeypatch.chdir(workspace)
     search.run(small_config(), [search.Rung(3, 1), search.Rung(2, 2)])

@@ -63,7 +63,7 @@ class Peer:
 
 OURS, REFERENCE = "a3c-bench, 2 workers", "Stable-Baselines3 PPO"
 ALL = (
-    Peer(OURS, ".venv", "this_project.py", "2", 20),
+    Peer(OURS, ".venv", "this_project.py", "2", 100),
     Peer("a3c-bench, 1 worker", ".venv", "this_project.py", "1", 5),
     Peer("JAX PPO, compiled end to end", ".peers/jax", "jax_ppo.py", "PPO", 5),
     Peer(REFERENCE, ".peers/stable-baselines", "stable_baselines.py", "PPO", 20),

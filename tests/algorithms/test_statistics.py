@@ -76,7 +76,8 @@ def assert_losses(losses, log_probabilities, taken, advantages, errors):
 
 @pytest.mark.parametrize("normalised", [False, True])
 def test_nstep_learns_from_and_records_what_loops_compute(normalised):
-    settings, actor, tensors = fresh("nstep", rollout_steps=30, normalize_advantages=normalised, entropy_weight=0.01)
+    changes = {"hidden": [64, 64], "rollout_steps": 30, "normalize_advantages": normalised, "entropy_weight": 0.01}
+    settings, actor, tensors = fresh("nstep", **changes)
     gradient, ends = np.empty(sum(map(torch.numel, tensors.values())), np.float32), set()
     for _ in range(4):
         rollout = actor.collect()

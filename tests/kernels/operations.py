@@ -23,6 +23,23 @@ from a3c_bench.learning.returns import (
 from a3c_bench.networks.dense import Critic, DenseArchitecture
 
 HIDDEN = (25, 50, 64, 128)
+NSTEP = {
+    "kind": "nstep",
+    "actors": 8,
+    "envs": 128,
+    "rollout_steps": 20,
+    "total_steps": 1_500_000,
+    "learning_rate": 2e-3,
+    "final_learning_rate": 0.0,
+    "gamma": 0.98,
+    "gae_lambda": 0.95,
+    "value_weight": 0.25,
+    "entropy_weight": 0.001,
+    "max_gradient_norm": 1.0,
+    "normalize_advantages": False,
+    "adam_statistics": "shared",
+}
+"""What the known bits were recorded with, whatever the project's params are today."""
 NETWORKS = {
     "as nstep's": DenseArchitecture(4, 2, (64, 64), "tanh"),
     "as episodic's": DenseArchitecture(4, 2, (25, 50), "relu", True, Critic(25, True, True)),
@@ -112,7 +129,7 @@ def trained(threads: int, hidden: int) -> np.ndarray:
     from a3c_bench.params import read_yaml
 
     params = read_yaml(Path(__file__).parents[2] / "params.yaml")
-    params["nstep"].update(envs=128, rollout_steps=20, hidden=[hidden, hidden])
+    params["nstep"].update(NSTEP, hidden=[hidden, hidden])
     settings, environment = parse_config(params).algorithm("nstep"), describe("CartPole-v1")
     parameters = settings.initial_parameters(environment, 0)
     gradient, adam = np.empty_like(parameters), Adam.fresh(parameters.size)

@@ -206,6 +206,7 @@ def test_told_to_end_it_ends_tidily(temporary, runs, capsys):
         wait_until(lambda: "RUNNING" in statuses(runs).values(), 200)
         process.terminate()
         assert presence.wait_for_all()
+        wait_until(lambda: channel._started[-1].poll() is not None)  # it reads no more, also what comes from now on
         tracked.metrics("figures", {"one": 1})
     assert statuses(runs) == {"train nstep seed 0": "KILLED"}
     (line,) = capsys.readouterr().err.splitlines()

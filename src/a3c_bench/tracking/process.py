@@ -32,6 +32,8 @@ IDLE_SECONDS = 0.1
 """Whoever has computed no longer than this meanwhile was waiting for an answer: others may leave it little time."""
 QUEUE_SECONDS = 600.0
 """For so long it waits for others that log in this repository: each of them is done within its own patience."""
+LATE_SECONDS = 2.0
+"""Before MLflow is imported, unless the stage has ended: a training of a second is not disturbed by it."""
 POLL_SECONDS = 0.05
 TELLING_SECONDS = 5.0
 LAST = "end"
@@ -53,6 +55,7 @@ class Logger:
         self._jobs: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._run = MlflowRun(self._tell_of_machine)
         self._has_failed = self._waits_for_others = self._hurries = False
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
     def run(self) -> None:
@@ -63,6 +66,7 @@ class Logger:
             last = self._read()
         except _ToldToEndError:
             last, patience, self._hurries = _ended("KILLED"), ENDING_SECONDS, True
+        self._over.set()
         self._run.stop_watching()
         self._jobs.put(last)
         try:
@@ -100,6 +104,7 @@ class Logger:
     # What follows runs in the other thread.
 
     def _work(self) -> None:
+        self._over.wait(LATE_SECONDS)
         while True:
             message = self._jobs.get()
             job = message.pop("job")

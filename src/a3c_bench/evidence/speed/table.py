@@ -47,7 +47,8 @@ def run(config: Config, slices: int = SLICES) -> None:
     environment = describe(config.env)
     found: list[Figure] = []
     algorithms = list(with_floor(config))
-    with Progress("speed", (slices + 1) * len(algorithms)) as progress:
+    whole_runs = sum(bool(config.algorithm(algorithm).textbook_episodes) for algorithm in algorithms)
+    with Progress("speed", (slices + 1) * len(algorithms) + whole_runs + 1) as progress:
         counter = itertools.count(1)
         for algorithm in algorithms:
             rates = in_turns(

@@ -30,12 +30,12 @@ EPISODES = {"episodes": 400}
 LONGER = {"nstep": {"total_steps": 60_000}, "episodic": EPISODES}
 
 
-def test_checkpoints_lie_between_rollouts_of_all_actors(undisturbed):
+def test_checkpoints_lie_between_updates_of_all_actors(undisturbed):
     algorithm, outcome, checkpoints = undisturbed
     assert len(checkpoints) >= 2
     actors = small_config().algorithm(algorithm).actors
     for checkpoint in checkpoints:
-        assert checkpoint.turn == checkpoint.rollouts * actors
+        assert checkpoint.turn == checkpoint.updates * actors
         assert np.array_equal(checkpoint.turns, outcome.turns[: checkpoint.turn])
     turns = [checkpoint.turn for checkpoint in checkpoints]
     assert turns == sorted(set(turns))
@@ -73,19 +73,19 @@ def test_hogwild_goes_on_to_the_end(algorithm):
     outcome = trained(config, algorithm, keep=checkpoints.append)
     resumed = [trained(config, algorithm, start=start) for start in (checkpoints[0], checkpoints[-1])]
     for run in (outcome, *resumed):
-        done = {(int(row["actor"]), int(row["rollout"])) for row in run.turns}
-        assert len(done) == len(run.turns) == settings.actors * settings.rollouts
+        done = {(int(row["actor"]), int(row["update"])) for row in run.turns}
+        assert len(done) == len(run.turns) == settings.turns
         for actor in range(settings.actors):
             assert_every_episode_is_told_once(run, actor, settings)
     for checkpoint in checkpoints:
-        assert (checkpoint.episodes["rollout"] < checkpoint.rollouts).all()
+        assert (checkpoint.episodes["rollout"] * settings.updates_per_rollout < checkpoint.updates).all()
     told = checkpoints[-1].episodes.tolist()
     assert told and set(told) <= set(resumed[-1].episodes.tolist())
 
 
 def assert_every_episode_is_told_once(outcome, actor, settings):
     """By the env steps of every rollout, which are counted apart: a step that only resets is none."""
-    turns = np.sort(outcome.turns[outcome.turns["actor"] == actor], order="rollout")
+    turns = np.sort(outcome.turns[outcome.turns["actor"] == actor], order="update")[:: settings.updates_per_rollout]
     episodes = outcome.episodes[outcome.episodes["actor"] == actor]
     at_its_end = episodes[episodes["offset"] == turns["env_steps"][episodes["rollout"]]]
     ended, ended_last = (np.bincount(found["rollout"], minlength=len(turns)) for found in (episodes, at_its_end))

@@ -166,7 +166,7 @@ def test_an_exception_in_a_worker_comes_with_its_traceback():
 def test_a_loss_that_is_not_finite_names_actor_and_step():
     config = small_config(nstep={"learning_rate": 1e30, "final_learning_rate": 0.0})
     with pytest.raises(
-        TrainingError, match=r"the loss of actor \d is not finite in its rollout \d+, [\d,]+ env steps into training"
+        TrainingError, match=r"the loss of actor \d is not finite in its update \d+, [\d,]+ env steps into training"
     ):
         pool.train(config, "nstep", 0)
 

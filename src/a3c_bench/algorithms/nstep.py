@@ -61,9 +61,9 @@ class NStep(Settings):
         """Rollouts of every actor: as many as the step budget needs, rounded up."""
         return -(-self.total_steps // (self.actors * self.envs * self.rollout_steps))
 
-    def with_budget(self, rollouts: int) -> Self:
-        """The same with so many rollouts of every actor."""
-        rows = rollouts * self.actors * self.envs * self.rollout_steps
+    def with_budget(self, updates: int) -> Self:
+        """The same with so many updates of every actor."""
+        rows = updates * self.actors * self.envs * self.rollout_steps
         return self.changed(total_steps=rows)
 
     def with_work_for_threads(self) -> Self:
@@ -87,10 +87,10 @@ class NStep(Settings):
         environments = self.actors * self.envs * environment.observation.size
         return 4 * (workers * (block + 3 * self.parts * layout.size) + environments)
 
-    def learning_rate_of(self, rollout: int) -> float:
-        """It falls linearly over an actor's rollouts."""
+    def learning_rate_of(self, update: int) -> float:
+        """It falls linearly over an actor's updates."""
         start, end = self.learning_rate, self.final_learning_rate
-        return start + (end - start) * rollout / max(self.rollouts - 1, 1)
+        return start + (end - start) * update / max(self.updates - 1, 1)
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """Shared tanh layers with a linear actor and a linear critic."""

@@ -168,7 +168,7 @@ class Settings(Section, ABC):
 
     @property
     def parts(self) -> int:
-        """Parts of a rollout that threads can share."""
+        """Parts of what an update learns from that threads can share."""
         return 1
 
     def longest_rollout(self, environment: EnvironmentInfo) -> int:

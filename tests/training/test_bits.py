@@ -11,11 +11,15 @@ from a3c_bench.training import pool
 from a3c_bench.training.exchange.memory import TURN
 from a3c_bench.training.reporter import EPISODE, place_episodes
 
-ALGORITHMS = ("nstep", "episodic")
+ALGORITHMS = ("nstep", "episodic", "ppo")
 
 
-BUDGETS = {"nstep": {"total_steps": 20 * 12 * 20}, "episodic": {"episodes": 20}}
-"""Twenty rollouts of twelve actors."""
+BUDGETS = {
+    "nstep": {"total_steps": 20 * 12 * 20},
+    "episodic": {"episodes": 20},
+    "ppo": {"total_steps": 5 * 12 * 40},
+}
+"""Twenty updates of twelve actors."""
 
 
 def fingerprint(outcome):
@@ -63,11 +67,8 @@ def test_the_algorithms_options_keep_the_promise(changes):
 def test_another_seed_and_another_learning_rate_give_other_bits(reference):
     algorithm, expected, _ = reference
     assert fingerprint(pool.train(small_config(), algorithm, 1)) != expected
-    changed = {
-        algorithm: {"learning_rate": 1.1e-4, "final_learning_rate": 0.0}
-        if algorithm == "nstep"
-        else {"learning_rate": 1.1e-4}
-    }
+    falling = {} if algorithm == "episodic" else {"final_learning_rate": 0.0}
+    changed = {algorithm: {"learning_rate": 1.1e-4, **falling}}
     assert fingerprint(pool.train(small_config(**changed), algorithm, 0)) != expected
 
 

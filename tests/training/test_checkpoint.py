@@ -10,7 +10,7 @@ from a3c_bench.environments.make import describe
 from a3c_bench.evidence.reproducibility.trial import fingerprint
 from a3c_bench.training import pool
 
-ALGORITHMS = ("nstep", "episodic")
+ALGORITHMS = ("nstep", "episodic", "ppo")
 
 
 def trained(config, algorithm, **options):
@@ -27,7 +27,7 @@ def undisturbed(request):
 
 
 EPISODES = {"episodes": 400}
-LONGER = {"nstep": {"total_steps": 60_000}, "episodic": EPISODES}
+LONGER = {"nstep": {"total_steps": 60_000}, "episodic": EPISODES, "ppo": {"total_steps": 30_000}}
 
 
 def test_checkpoints_lie_between_updates_of_all_actors(undisturbed):
@@ -51,6 +51,20 @@ def test_going_on_gives_the_same_bits_with_any_number_of_workers(undisturbed, wo
         assert resumed.turns_before == checkpoint.turn
 
 
+def test_a_training_goes_on_in_the_middle_of_a_rollout():
+    """Where an actor has learned from some of the minibatches only, and in another order in every epoch."""
+    config = small_config(checkpoint={"seconds": 0.01}, ppo={"total_steps": 12_000, "epochs": 3, "minibatches": 4})
+    checkpoints = []
+    outcome = trained(config, "ppo", keep=checkpoints.append)
+    per_rollout = config.algorithm("ppo").updates_per_rollout
+    places = {checkpoint.updates % per_rollout: checkpoint for checkpoint in checkpoints}
+    places.pop(0, None)
+    assert places
+    for place, checkpoint in list(places.items())[:4]:
+        resumed = trained(config.changed(workers=3), "ppo", start=checkpoint)
+        assert fingerprint(resumed, []) == fingerprint(outcome, []), f"after {place} of {per_rollout} updates"
+
+
 def test_checkpoints_of_a_training_that_went_on_are_whole_too(undisturbed):
     algorithm, outcome, checkpoints = undisturbed
     config = small_config(checkpoint={"seconds": 0.01}, **LONGER)
@@ -67,7 +81,11 @@ def test_checkpoints_of_a_training_that_went_on_are_whole_too(undisturbed):
 def test_hogwild_goes_on_to_the_end(algorithm):
     # Eight environments: never do all episodes end at once.
     config = small_config(
-        schedule="hogwild", checkpoint={"seconds": 0.01}, nstep={"total_steps": 100_000, "envs": 8}, episodic=EPISODES
+        schedule="hogwild",
+        checkpoint={"seconds": 0.01},
+        nstep={"total_steps": 100_000, "envs": 8},
+        episodic=EPISODES,
+        ppo={"total_steps": 100_000, "envs": 8},
     )
     settings, checkpoints = config.algorithm(algorithm), []
     outcome = trained(config, algorithm, keep=checkpoints.append)
@@ -111,7 +129,11 @@ def test_without_packed_environments_there_are_no_checkpoints(capfd):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_state_that_outgrows_its_room_ends_the_checkpoints_and_nothing_else(algorithm, capfd):
     name = "odd_environments:Growing-v0"
-    longer = {"nstep": {"total_steps": 40_000}, "episodic": {"episodes": 80, "reward": "env"}}
+    longer = {
+        "nstep": {"total_steps": 40_000},
+        "episodic": {"episodes": 80, "reward": "env"},
+        "ppo": {"total_steps": 40_000},
+    }
     runs, checkpoints = [], []
     for workers, keep in ((1, None), (3, checkpoints.append)):
         config = small_config(env=name, workers=workers, checkpoint={"seconds": 0.01}, **longer)
@@ -123,7 +145,12 @@ def test_a_state_that_outgrows_its_room_ends_the_checkpoints_and_nothing_else(al
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "LunarLander-v3"])
 def test_on_any_environment_a_training_goes_on_from_any_checkpoint(env, algorithm):
-    small = {"env": env, "nstep": {"total_steps": 6_400}, "episodic": {"episodes": 4, "reward": "env"}}
+    small = {
+        "env": env,
+        "nstep": {"total_steps": 6_400},
+        "episodic": {"episodes": 4, "reward": "env"},
+        "ppo": {"total_steps": 6_400},
+    }
     checkpoints = []
     outcome = trained(
         small_config(workers=2, checkpoint={"seconds": 0.01}, **small), algorithm, keep=checkpoints.append

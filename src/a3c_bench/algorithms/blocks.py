@@ -172,6 +172,15 @@ class Parts:
     def __len__(self) -> int:
         return len(self._parts)
 
+    def forward(self, network: Network) -> None:
+        """Fill outputs and values of all rows."""
+
+        def outputs_of(part: Part) -> Floats:
+            network.forward(part.rows, 0, part.where.stop - part.where.start)
+            return part.rows.outputs
+
+        list(self._in_order(outputs_of, self._parts))
+
     def backward(self, network: Network, by_outputs: Floats, by_values: Floats, gradient: Floats) -> None:
         """Write the gradient (size,) of a loss, by its gradients by outputs (rows, outputs) and values (rows,)."""
 

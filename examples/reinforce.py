@@ -43,11 +43,11 @@ class Reinforce(Settings):
         """Rollouts of every actor: each is one episode."""
         return self.episodes
 
-    def with_budget(self, rollouts: int) -> Self:
+    def with_budget(self, updates: int) -> Self:
         """The same with so many episodes of every actor."""
-        return self.model_copy(update={"episodes": rollouts})
+        return self.model_copy(update={"episodes": updates})
 
-    def learning_rate_of(self, rollout: int) -> float:
+    def learning_rate_of(self, update: int) -> float:
         """It is constant."""
         return self.learning_rate
 

@@ -27,9 +27,10 @@ def main() -> None:
 
     # The turns' clock, so that the moment is the one at which the episode's update was applied.
     offset = time.monotonic() - time.perf_counter()
-    places = {(turn["rollout"], turn["actor"]): turn["time"] for turn in outcome.turns}
+    places = {(turn["update"], turn["actor"]): turn["time"] for turn in outcome.turns}
     for episode, env_steps in zip(outcome.episodes, outcome.episode_env_steps.tolist(), strict=True):
-        clock = places[episode["rollout"], episode["actor"]] + offset
+        first_update = episode["rollout"] * outcome.updates_per_rollout
+        clock = places[first_update, episode["actor"]] + offset
         if measured.episode(float(episode["return"]), env_steps, clock):
             break
     measured.report(outcome.env_steps, outcome.parameters.tobytes(), as_sample(outcome, False).rate)

@@ -30,6 +30,7 @@ SMALL = {
     "seeds": [0],
     "nstep": {"envs": 4, "rollout_steps": 5, "total_steps": 12_800},
     "episodic": {"episodes": 80},
+    "ppo": {"envs": 4, "rollout_steps": 10, "total_steps": 6_400, "epochs": 2, "minibatches": 2},
     "checkpoint": {"seconds": 0.05},
     "evaluate": {"episodes": 10},
     "profile": {
@@ -42,7 +43,7 @@ SMALL = {
         "textbook_processes": [1],
     },
 }
-"""A pipeline of seconds: 80 rounds of turns for both algorithms."""
+"""A pipeline of seconds: 80 rounds of turns for every algorithm."""
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from a3c_bench.learning.optimizer import Adam
 
 
-def nothing(actor, rollout):
+def nothing(actor, update):
     pass
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from a3c_bench.config import Config, load_config, parse_config
 from a3c_bench.errors import BadInputError
 from a3c_bench.params import read_yaml
+from a3c_bench.stages.profile import fixed_work
 
 
 def test_the_projects_params_are_valid():
@@ -36,14 +37,14 @@ def test_rollouts_cover_the_step_budget():
         ({"seeds": []}, ["seeds", "at least 1 item"]),
         ({"seeds": [1, 1]}, ["seeds", "each value may be listed once"]),
         ({"seeds": [-1]}, ["seeds.0", "-1"]),
-        ({"algorithms": ["ppo"]}, ["algorithms", "'ppo'", "there are: nstep, episodic"]),
+        ({"algorithms": ["a2c"]}, ["algorithms", "'a2c'", "there are: nstep, episodic, ppo"]),
         ({"surprise": 1}, ["surprise", "unknown key", "allowed:", "workers"]),
         ({"worker": 1}, ["worker", "unknown key", "workers is meant?"]),
         ({"two\nlines": 1}, ["two lines: unknown key"]),
         ({"profile": {"two\u2028lines": None}}, ["profile.two lines: unknown key"]),
         ({"sections": 3}, ["sections", "unknown key"]),
         ({"nstep": {"lambda": 1}}, ["nstep.lambda", "unknown key", "gae_lambda"]),
-        ({"nstep": {"kind": "ppo"}}, ["nstep.kind", "'ppo'", "allowed: episodic, nstep, or package.module:Name"]),
+        ({"nstep": {"kind": "a2c"}}, ["nstep.kind", "'a2c'", "allowed: episodic, nstep, ppo, or package.module:Name"]),
         ({"nstep": {"kind": "os.path:join"}}, ["nstep.kind", "is no subclass of a3c_bench.algorithms.base:Settings"]),
         ({"nstep": {"kind": "no.such:Name"}}, ["nstep.kind", "No module named 'no'"]),
         ({"nstep": {"gamma": 1.5}}, ["nstep.gamma", "1.5", "less than or equal to 1"]),
@@ -53,6 +54,14 @@ def test_rollouts_cover_the_step_budget():
         ({"nstep": {"total_steps": 10**30}}, ["nstep.total_steps", "less than"]),
         ({"nstep": {"hidden": []}}, ["nstep.hidden", "at least 1 item"]),
         ({"episodic": {"reward": "mine"}}, ["episodic.reward", "'mine'", "'textbook' or 'env'"]),
+        (
+            {"ppo": {"minibatches": 3}},
+            ["ppo: minibatches must divide envs × rollout_steps: 40 rows", "in 3 of one size"],
+        ),
+        ({"ppo": {"minibatches": 0}}, ["ppo.minibatches", "0", "greater than or equal to 1"]),
+        ({"ppo": {"epochs": 2.5}}, ["ppo.epochs", "2.5", "a whole number"]),
+        ({"ppo": {"clip_range": 0.0}}, ["ppo.clip_range", "0.0", "greater than 0"]),
+        ({"ppo": {"epochs": 1024, "total_steps": 10**10}}, ["ppo: ", "turns in all are too many"]),
         ({"profile": {"workers": []}}, ["profile.workers", "at least 1 item"]),
         ({"profile": {"repeats": 0}}, ["profile.repeats", "0", "greater than or equal to 1"]),
     ],
@@ -82,13 +91,22 @@ def test_missing_keys_of_a_section_are_named(key):
 
 
 def test_a_config_is_what_its_params_say():
-    config = parse_config(small_params())
+    config = parse_config(small_params(algorithms=["nstep", "episodic", "ppo"]))
     assert parse_config(config.params()) == config
 
 
 def test_a_budget_is_that_of_every_actor():
     config = parse_config(small_params()).with_budget(7)
     assert [config.algorithm(name).rollouts for name in config.algorithms] == [7, 7]
+
+
+def test_a_budget_is_of_whole_rollouts():
+    config = parse_config(small_params())
+    ppo = config.algorithm("ppo").with_budget(7)
+    assert (ppo.updates_per_rollout, ppo.updates, ppo.rollouts, ppo.turns) == (4, 8, 2, 64)
+    # The first rollout of every actor is warm-up.
+    shortest = fixed_work(config.changed(profile=config.profile.changed(turns=1))).algorithm("ppo")
+    assert shortest.rollouts == 2
 
 
 @pytest.mark.parametrize("content", [None, [], "text", 3])

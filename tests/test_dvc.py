@@ -108,7 +108,7 @@ def test_dependencies_are_locked_and_code_hashes_nothing_that_changes_by_itself(
     assert "__pycache__" in (ROOT / ".dvcignore").read_text()
 
 
-SECTIONS = {"nstep", "episodic"}
+SECTIONS = {"nstep", "episodic", "ppo"}
 READ_SECTIONS = {"algorithm", "sections", "with_algorithm", "with_budget"}
 """By these a config gives an algorithm's section."""
 PARAMS = {name for name, field in Config.model_fields.items() if not field.exclude}

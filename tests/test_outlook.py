@@ -126,6 +126,13 @@ def test_turns_are_timed():
     assert 0 < timed.seconds < 0.5
 
 
+def test_turns_are_timed_over_whole_rollouts():
+    """Those of 8 actors, each learned from in 10 turns: in 64 turns are all steps, and not all of the time."""
+    config = small_config(algorithms=["ppo"], ppo={"epochs": 5})
+    timed = outlook.time_turns(Pace(config, "ppo", describe(config.env))._job)
+    assert 3 < timed.steps <= 4
+
+
 def slow(job):
     while True:
         time.sleep(0.3)

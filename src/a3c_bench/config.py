@@ -101,9 +101,9 @@ class Config(Section):
         """The same with other settings in the section `name`."""
         return self.changed(sections={**self.sections, name: settings})
 
-    def with_budget(self, rollouts: int) -> "Config":
-        """The same with so many rollouts of every actor of every algorithm."""
-        return self.changed(sections={name: settings.with_budget(rollouts) for name, settings in self.sections.items()})
+    def with_budget(self, updates: int) -> "Config":
+        """The same with so many updates of every actor of every algorithm."""
+        return self.changed(sections={name: settings.with_budget(updates) for name, settings in self.sections.items()})
 
     def params(self) -> dict[str, Any]:
         """What params.yaml says, as plain values, of the algorithms that are listed: `parse_config` takes it again."""

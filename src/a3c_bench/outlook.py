@@ -32,6 +32,7 @@ WITH_ALL_SECTIONS = ("profile", "report")
 UNREADABLE = (BadInputError, OSError, LookupError, ArithmeticError, TypeError, ValueError)
 PATIENCE_SECONDS = 1.0
 ENOUGH_TURNS = 64
+"""And at least one rollout of every actor: not every turn has one of its own."""
 
 
 def require_machine(config: Config) -> None:
@@ -158,7 +159,8 @@ class Pace:
         if rate is None:
             rate = self._timed.steps / self._timed.seconds * min(config.workers, settings.actors, cores())
         low = self._timed.steps if self._steps is None else self._steps
-        high = low if self._steps is not None else max(low, settings.longest_rollout(self._job.environment))
+        longest = settings.longest_rollout(self._job.environment) / settings.updates_per_rollout
+        high = low if self._steps is not None else max(low, longest)
         return Span(low, high) * (settings.turns / rate)
 
     @property
@@ -184,7 +186,7 @@ def time_turns(job: Job) -> Timed:
     In a thread, which is left behind where it is too slow: the command ends soon, and the thread with it.
     """
     done: list[tuple[float, int]] = []
-    enough = threading.Event()
+    enough, most = threading.Event(), max(ENOUGH_TURNS, job.settings.actors * job.settings.updates_per_rollout)
 
     def train() -> None:
         # Whatever is wrong with it, training tells.
@@ -192,7 +194,7 @@ def time_turns(job: Job) -> Timed:
             warnings.simplefilter("ignore")
             for turn in turns(job):
                 done.append((time.perf_counter(), turn.env_steps))
-                if enough.is_set() or len(done) > ENOUGH_TURNS:
+                if enough.is_set() or len(done) > most:
                     return
 
     thread = threading.Thread(target=train, daemon=True)

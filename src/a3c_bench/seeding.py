@@ -17,6 +17,7 @@ class Role(IntEnum):
     PROFILE = 5
     BOOTSTRAP = 6
     SEARCH = 7
+    TRAIN_MINIBATCH = 8
 
 
 def _sequence(seed: int, role: Role, index: int) -> SeedSequence:

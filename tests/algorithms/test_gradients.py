@@ -7,7 +7,7 @@ from conftest import small_config
 from torch.nn import functional
 
 from a3c_bench import textbook
-from a3c_bench.algorithms import nstep
+from a3c_bench.algorithms import blocks
 from a3c_bench.environments.make import describe
 from a3c_bench.learning.rollout import Episode, EpisodeRoom
 
@@ -76,7 +76,7 @@ def test_a_rollout_learned_in_parts_has_the_same_gradient(monkeypatch):
     _, flat, actor = fresh("nstep")
     whole, parts = np.empty_like(flat), np.empty_like(flat)
     actor.learn(actor.collect(), whole)
-    monkeypatch.setattr(nstep, "PART_ROWS", 7)
+    monkeypatch.setattr(blocks, "PART_ROWS", 7)
     _, _, other = fresh("nstep")
     assert len(other._workspace.parts) == 3
     other.learn(other.collect(), parts)

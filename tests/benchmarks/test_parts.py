@@ -108,7 +108,7 @@ def test_update(timed):
 @pytest.mark.benchmark(group="5 update")
 @pytest.mark.parametrize("schedule", ["ordered", "hogwild"])
 def test_turn(schedule, timed):
-    """One worker submits the gradients of all actors, rollout after rollout."""
+    """One worker submits the gradients of all actors, update after update."""
     config = CONFIG.model_copy(update={"workers": 1, "schedule": schedule})
     job = Job(config, "nstep", 0, ENVIRONMENT)
     tables, bell = SharedTables(pool.shape(job)), Bell()
@@ -117,14 +117,14 @@ def test_turn(schedule, timed):
     actor = make_actor("nstep")
     statistics = actor.learn(actor.collect(), tables.gradients[0])
     tables.gradients[:] = tables.gradients[0]
-    rollouts = iter(range(tables.shape.rollouts))
-    per_round = tables.shape.rollouts // (ROUNDS + 1)
+    updates = iter(range(tables.shape.updates))
+    per_round = tables.shape.updates // (ROUNDS + 1)
 
     def turns():
         for _ in range(per_round):
-            rollout = next(rollouts)
+            update = next(updates)
             for index in range(tables.shape.actors):
-                submit(index, rollout, statistics)
+                submit(index, update, statistics)
 
     timed(turns, rounds=ROUNDS, env_steps=per_round * tables.shape.actors * statistics.env_steps)
     bell.close()

@@ -11,9 +11,9 @@ CONFIG = load_config(ROOT / "params.yaml")
 ENVIRONMENT = describe(CONFIG.env)
 
 
-def train(algorithm, rollouts, **changes):
-    """A training of so many rollouts of each actor."""
-    config = CONFIG.with_budget(rollouts).model_copy(update=changes)
+def train(algorithm, updates, **changes):
+    """A training of so many updates of each actor."""
+    config = CONFIG.with_budget(updates).model_copy(update=changes)
     return pool.train(config, algorithm, 0, environment=ENVIRONMENT).env_steps
 
 

@@ -101,6 +101,10 @@ def vectors() -> Iterator[tuple[str, np.ndarray]]:
     log = EpisodeLog(7, 33)
     log.recorder(floats(7, 33), flags[2], flags[0], flags[1])()
     yield "finished episodes", log.finished()
+    derivatives, old = np.empty(231, np.float32), floats(231, seed=2) / np.float32(2)
+    given = (floats(231), floats(231) - old, floats(231, seed=3), flags[2].reshape(-1), 0.2, derivatives)
+    yield "clipped surrogate", np.array(call("clipped_surrogate", 231, *given))
+    yield "derivatives of the clipped surrogate", derivatives
     vector = floats(4611)
     yield "sum of products", np.array(sum_of_products(vector, floats(4611, seed=2)))
     yield "length", np.array(length(vector))

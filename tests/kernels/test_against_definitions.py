@@ -188,3 +188,27 @@ def test_length_is_accurate_whatever_the_size():
 def test_an_array_of_another_type_or_with_gaps_is_refused(wrong):
     with pytest.raises(TypeError, match="needs a float32 array without gaps"):
         prepare("add", 4, wrong)
+
+
+@pytest.mark.parametrize("clip_range", [0.1, 0.5])
+def test_the_clipped_surrogate_is_accurate(clip_range):
+    counted, advantages = floats(1000, seed=3) > -1, floats(1000, seed=2)
+    advantages[~counted] = 0
+    new, old, derivatives = floats(1000), floats(1000) + floats(1000, seed=1), np.empty(1000, np.float32)
+    mean = call("clipped_surrogate", 1000, new, old, advantages, counted, clip_range, derivatives)
+    ratio, weight = np.exp(new.astype(np.float64) - old), advantages.astype(np.float64)
+    bound = np.clip(ratio, 1 - clip_range, 1 + clip_range) * weight
+    assert mean == pytest.approx(np.minimum(ratio * weight, bound)[counted].mean(), rel=1e-9)
+    clipped = ratio * weight > bound
+    for sign in (weight > 0, weight < 0):
+        assert 50 < np.count_nonzero(clipped & sign) < np.count_nonzero(sign) - 50
+    assert not derivatives[clipped].any()
+    np.testing.assert_allclose(derivatives[~clipped], (ratio * weight)[~clipped], rtol=1e-7)
+
+
+def test_a_ratio_that_nothing_holds_back_is_not_hidden():
+    """Whatever float32 cannot hold becomes infinite or NaN: training ends with a line that says so."""
+    flags, derivatives = np.ones(3, np.bool_), np.zeros(3, np.float32)
+    new, old = np.array([200, np.nan, -200], np.float32), np.zeros(3, np.float32)
+    mean = call("clipped_surrogate", 3, new, old, np.full(3, -1, np.float32), flags, 0.2, derivatives)
+    assert np.isnan(mean) and np.isinf(derivatives[0])

@@ -18,12 +18,13 @@ def four_cores(monkeypatch):
     monkeypatch.setattr(profile, "cores", lambda: 4)
 
 
-def outcome(times, rollouts, splits):
+def outcome(times, updates, splits, updates_per_rollout=1):
     turns = np.zeros(len(times), TURN)
-    turns["time"], turns["rollout"], turns["env_steps"] = times, rollouts, 100
-    nothing = np.empty(0, EPISODE)
-    peaks = [2**20, 3 * 2**20]
-    return Outcome(np.zeros(1, np.float32), turns, nothing, np.empty(0, np.int64), {}, [0, 0], splits, peaks, 0.0)
+    turns["time"], turns["update"] = times, updates
+    turns["env_steps"] = np.where(turns["update"] % updates_per_rollout == 0, 100, 0)
+    nothing, made = np.empty(0, EPISODE), {"updates_per_rollout": updates_per_rollout}
+    model, steps, peaks = np.zeros(1, np.float32), np.empty(0, np.int64), [2**20, 3 * 2**20]
+    return Outcome(model, turns, nothing, steps, {}, [0, 0], splits, peaks, 0.0, **made)
 
 
 def test_the_clock_starts_when_every_actor_has_had_its_first_turn():
@@ -35,6 +36,13 @@ def test_the_clock_starts_when_every_actor_has_had_its_first_turn():
     assert sample.cpu_utilisation == 16 / (5 * 4)
     assert sample.peak_memory_mib == 3
     assert sample.split == {}
+
+
+def test_what_is_learned_from_first_rollouts_is_warm_up():
+    # Three updates of a rollout each: what comes after 12 s are the second rollout and all that was learned from it.
+    times, updates = [10.0, 11, 12, 15, 16, 17], [0, 1, 2, 3, 4, 5]
+    sample = as_sample(outcome(times, updates, [TimeSplit(ready=9.0, cpu=8)], 3), False)
+    assert (sample.env_steps, sample.seconds) == (100, 5)
 
 
 def test_shares_are_those_of_all_workers_time():

@@ -12,7 +12,7 @@ from a3c_bench.training.worker import Job
 CARTPOLE = describe("CartPole-v1")
 
 
-@pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
+@pytest.mark.parametrize("algorithm", ["nstep", "episodic", "ppo"])
 @pytest.mark.parametrize("statistics", ["shared", "own"])
 def test_the_pool_computes_what_the_definition_says(algorithm, statistics):
     config = small_config(workers=2, **{algorithm: {"adam_statistics": statistics}})

@@ -9,12 +9,17 @@ from a3c_bench.evidence.reproducibility import trial
 from a3c_bench.learning.optimizer import Adam
 from a3c_bench.training import pool
 from a3c_bench.training.exchange.memory import TURN
+from a3c_bench.training.reporter import EPISODE, place_episodes
 
-ALGORITHMS = ("nstep", "episodic")
+ALGORITHMS = ("nstep", "episodic", "ppo")
 
 
-BUDGETS = {"nstep": {"total_steps": 20 * 12 * 20}, "episodic": {"episodes": 20}}
-"""Twenty rollouts of twelve actors."""
+BUDGETS = {
+    "nstep": {"total_steps": 20 * 12 * 20},
+    "episodic": {"episodes": 20},
+    "ppo": {"total_steps": 5 * 12 * 40},
+}
+"""Twenty updates of twelve actors."""
 
 
 def fingerprint(outcome):
@@ -25,7 +30,7 @@ def fingerprint(outcome):
 def reference(request):
     config = small_config(workers=1)
     outcome = pool.train(config, request.param, 0)
-    assert config.algorithm(request.param).rollouts >= 80
+    assert config.algorithm(request.param).updates >= 80
     return request.param, fingerprint(outcome), outcome
 
 
@@ -62,18 +67,15 @@ def test_the_algorithms_options_keep_the_promise(changes):
 def test_another_seed_and_another_learning_rate_give_other_bits(reference):
     algorithm, expected, _ = reference
     assert fingerprint(pool.train(small_config(), algorithm, 1)) != expected
-    changed = {
-        algorithm: {"learning_rate": 1.1e-4, "final_learning_rate": 0.0}
-        if algorithm == "nstep"
-        else {"learning_rate": 1.1e-4}
-    }
+    falling = {} if algorithm == "episodic" else {"final_learning_rate": 0.0}
+    changed = {algorithm: {"learning_rate": 1.1e-4, **falling}}
     assert fingerprint(pool.train(small_config(**changed), algorithm, 0)) != expected
 
 
 def by_definition(config, algorithm, seed):
     """The `ordered` schedule as DESIGN's definition says it, in one process, with every model version kept.
 
-    Actor i computes its rollout k on version 0 for k = 0, else on version (k − 1) · A + i + 1.
+    Actor i computes its update u on version 0 for u = 0, else on version (u − 1) · A + i + 1.
     """
     settings, environment = config.algorithm(algorithm), describe(config.env)
     versions = [settings.initial_parameters(environment, seed)]
@@ -84,12 +86,12 @@ def by_definition(config, algorithm, seed):
     sets = settings.actors if settings.adam_statistics == "own" else 1
     adams = [Adam.fresh(versions[0].size) for _ in range(sets)]
     gradient = np.empty_like(versions[0])
-    for rollout in range(settings.rollouts):
+    for update in range(settings.updates):
         for index, actor in enumerate(actors):
-            snapshots[index] = versions[0 if rollout == 0 else (rollout - 1) * settings.actors + index + 1]
+            snapshots[index] = versions[0 if update == 0 else (update - 1) * settings.actors + index + 1]
             actor.learn(actor.collect(), gradient)
             model = versions[-1].copy()
-            adams[index % sets].apply(model, gradient, settings.learning_rate_of(rollout))
+            adams[index % sets].apply(model, gradient, settings.learning_rate_of(update))
             versions.append(model)
     return versions
 
@@ -108,7 +110,7 @@ def test_turns_come_in_their_order(reference):
     actors = outcome.turns["actor"].max() + 1
     turns = np.arange(len(outcome.turns))
     assert np.array_equal(outcome.turns["actor"], turns % actors)
-    assert np.array_equal(outcome.turns["rollout"], turns // actors)
+    assert np.array_equal(outcome.turns["update"], turns // actors)
     assert (np.diff(outcome.turns["time"]) > 0).all()
 
 
@@ -125,8 +127,8 @@ def test_hogwild_does_the_same_work_in_any_order(algorithm):
     config = small_config(schedule="hogwild", workers=3)
     outcome = pool.train(config, algorithm, 0)
     settings = config.algorithm(algorithm)
-    pairs = {(turn["actor"], turn["rollout"]) for turn in outcome.turns}
-    assert len(pairs) == settings.actors * settings.rollouts
+    pairs = {(turn["actor"], turn["update"]) for turn in outcome.turns}
+    assert len(pairs) == settings.turns
     assert np.isfinite(outcome.parameters).all()
     assert outcome.exit_codes == [0, 0, 0]
 
@@ -153,9 +155,22 @@ def test_workers_without_an_actor_are_not_started():
 def test_episodes_are_placed_by_their_turn():
     turns = np.zeros(4, TURN)
     # Two actors; under hogwild actor 1 was first.
-    turns["actor"], turns["rollout"], turns["env_steps"] = [1, 0, 1, 0], [0, 0, 1, 1], [10, 20, 30, 40]
-    episodes = np.zeros(3, pool.EPISODE)
+    turns["actor"], turns["update"], turns["env_steps"] = [1, 0, 1, 0], [0, 0, 1, 1], [10, 20, 30, 40]
+    episodes = np.zeros(3, EPISODE)
     episodes["actor"], episodes["rollout"], episodes["offset"] = [0, 0, 1], [0, 1, 0], [5, 7, 9]
-    order, env_steps = pool.place_episodes(turns, episodes, 2)
+    order, env_steps = place_episodes(turns, episodes, 2)
     assert order.tolist() == [2, 0, 1]
     assert env_steps.tolist() == [9, 10 + 5, 60 + 7]
+
+
+def test_episodes_are_placed_by_the_first_turn_of_their_rollout():
+    turns = np.zeros(6, TURN)
+    # Two actors, three updates of each rollout.
+    turns["actor"], turns["update"], turns["env_steps"] = [0, 1] * 3, [0, 0, 1, 1, 2, 2], [10, 20, 0, 0, 0, 0]
+    later = turns.copy()
+    later["update"] += 3
+    episodes = np.zeros(3, EPISODE)
+    episodes["actor"], episodes["rollout"], episodes["offset"] = [1, 0, 0], [1, 1, 0], [5, 7, 9]
+    order, env_steps = place_episodes(np.concatenate([turns, later]), episodes, 2, updates_per_rollout=3)
+    assert order.tolist() == [2, 1, 0]
+    assert env_steps.tolist() == [9, 30 + 7, 40 + 5]

@@ -11,7 +11,7 @@ from a3c_bench.evidence.reproducibility.disturbance import Disturbance
 from a3c_bench.training import pool
 from a3c_bench.training.worker import Job
 
-ALGORITHMS = ("nstep", "episodic")
+ALGORITHMS = ("nstep", "episodic", "ppo")
 
 
 @pytest.fixture
@@ -46,7 +46,12 @@ def test_actors_that_moved_compute_the_same_bits(algorithm, train):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "LunarLander-v3"])
 def test_on_any_environment_actors_that_moved_compute_the_same_bits(env, algorithm, train):
-    small = {"env": env, "nstep": {"total_steps": 6_400}, "episodic": {"episodes": 12, "reward": "env"}}
+    small = {
+        "env": env,
+        "nstep": {"total_steps": 6_400},
+        "episodic": {"episodes": 12, "reward": "env"},
+        "ppo": {"total_steps": 6_400},
+    }
     alone, _ = train(small_config(workers=1, **small), algorithm)
     moved, packed = train(small_config(workers=2, **small), algorithm, slow=0)
     assert packed

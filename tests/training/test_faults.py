@@ -78,7 +78,7 @@ def test_a_killed_worker_ends_training_with_its_number_and_signal(number, name):
     assert not any(victim.is_running() for victim in victims)
 
 
-@pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
+@pytest.mark.parametrize("algorithm", ["nstep", "episodic", "ppo"])
 @pytest.mark.parametrize("schedule", ["ordered", "hogwild"])
 def test_a_lost_worker_is_replaced(algorithm, schedule, capfd):
     config = small_config(
@@ -86,6 +86,7 @@ def test_a_lost_worker_is_replaced(algorithm, schedule, capfd):
         checkpoint={"seconds": 0.02},
         nstep={"total_steps": 60_000},
         episodic={"episodes": 300},
+        ppo={"total_steps": 40_000},
     )
     kills = []
 
@@ -103,12 +104,13 @@ def test_a_lost_worker_is_replaced(algorithm, schedule, capfd):
         assert fingerprint(outcome, []) == fingerprint(undisturbed, [])
 
 
-@pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
+@pytest.mark.parametrize("algorithm", ["nstep", "episodic", "ppo"])
 def test_a_death_in_the_middle_of_a_turn_leaves_no_trace(algorithm, tmp_path, capfd):
-    config = small_config(workers=3, checkpoint={"seconds": 0.01}, nstep={"total_steps": 50_000})
+    longer = {"nstep": {"total_steps": 50_000}, "ppo": {"total_steps": 40_000}}
+    config = small_config(workers=3, checkpoint={"seconds": 0.01}, **longer)
     undisturbed = pool.train(config, algorithm, 0)
     # Late: there are checkpoints by then.
-    step = {"nstep": 2000, "episodic": 60}[algorithm]
+    step = {"nstep": 2000, "episodic": 60, "ppo": 3000}[algorithm]
     outcome = pool.train(config, algorithm, 0, max_restarts=1, disturbance=DeathInATurn(tmp_path, step))
     said = capfd.readouterr().err
     assert re.search(r"worker \d died: killed by SIGKILL; all workers start again at turn [1-9][\d,]* ", said), said
@@ -166,7 +168,7 @@ def test_an_exception_in_a_worker_comes_with_its_traceback():
 def test_a_loss_that_is_not_finite_names_actor_and_step():
     config = small_config(nstep={"learning_rate": 1e30, "final_learning_rate": 0.0})
     with pytest.raises(
-        TrainingError, match=r"the loss of actor \d is not finite in its rollout \d+, [\d,]+ env steps into training"
+        TrainingError, match=r"the loss of actor \d is not finite in its update \d+, [\d,]+ env steps into training"
     ):
         pool.train(config, "nstep", 0)
 

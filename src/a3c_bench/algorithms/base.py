@@ -25,7 +25,7 @@ InOrder = Callable[[Callable[[Any], Floats], Iterable[Any]], Iterable[Floats]]
 
 
 class Losses(NamedTuple):
-    """Statistics of one update, each a mean over the rollout's env steps."""
+    """Statistics of one update, each a mean over the env steps that it learns from."""
 
     policy_loss: float
     value_error: float
@@ -38,6 +38,7 @@ class Statistics(NamedTuple):
     """What is recorded of every update."""
 
     env_steps: int
+    """That were collected for it: 0 where it learns from a rollout once more."""
     losses: Losses
     gradient_norm: float
     """Euclidean length, before clipping."""
@@ -51,14 +52,14 @@ class Actor(ABC, Generic[Rollout]):
 
     @abstractmethod
     def learn(self, rollout: Rollout, gradient: Floats) -> Statistics:
-        """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""
+        """Write the gradient of the update's loss, by the snapshot, into `gradient` (size,)."""
 
     def collect(self) -> Rollout:
-        """Act on the snapshot until the rollout is complete."""
+        """What the next update learns from: a rollout, acted on the snapshot, or one that it learns from once more."""
         return self._collector.collect(self._network)
 
     def record(self) -> None:
-        """Keep what the learning curve needs of the last rollout."""
+        """Keep what the learning curve needs of the last rollout, if that was not done yet."""
         self._collector.record()
 
     def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
@@ -76,7 +77,7 @@ class Actor(ABC, Generic[Rollout]):
         return self._collector.environment
 
     def state(self) -> tuple[Any, ...]:
-        """All that the next rollout depends on, besides the snapshot; can be pickled if the environment can."""
+        """All that the next update depends on, besides the snapshot; can be pickled if the environment can."""
         return self._collector.state()
 
     def restore(self, state: tuple[Any, ...]) -> None:
@@ -118,13 +119,23 @@ class Settings(Section, ABC):
     def rollouts(self) -> int:
         """Rollouts of every actor."""
 
-    @abstractmethod
-    def with_budget(self, rollouts: int) -> Self:
-        """The same with so many rollouts of every actor."""
+    @property
+    def updates_per_rollout(self) -> int:
+        """Updates that an actor makes of each: one, unless it says otherwise."""
+        return 1
+
+    @property
+    def updates(self) -> int:
+        """Updates of every actor."""
+        return self.rollouts * self.updates_per_rollout
 
     @abstractmethod
-    def learning_rate_of(self, rollout: int) -> float:
-        """Adam's step size for the update of an actor's rollout, by its number."""
+    def with_budget(self, updates: int) -> Self:
+        """The same with so many updates of every actor, rounded up to whole rollouts."""
+
+    @abstractmethod
+    def learning_rate_of(self, update: int) -> float:
+        """Adam's step size for an update of an actor, by its number."""
 
     @abstractmethod
     def architecture(self, environment: EnvironmentInfo) -> Architecture:
@@ -157,7 +168,7 @@ class Settings(Section, ABC):
 
     @property
     def parts(self) -> int:
-        """Parts of a rollout that threads can share."""
+        """Parts of what an update learns from that threads can share."""
         return 1
 
     def longest_rollout(self, environment: EnvironmentInfo) -> int:
@@ -180,7 +191,7 @@ class Settings(Section, ABC):
     @property
     def turns(self) -> int:
         """Of a whole training."""
-        return self.actors * self.rollouts
+        return self.actors * self.updates
 
     def layout(self, environment: EnvironmentInfo) -> Layout:
         """Of the network's parameters."""

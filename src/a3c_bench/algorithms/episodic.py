@@ -43,11 +43,11 @@ class Episodic(Settings):
         """All that the actors play."""
         return self.actors * self.episodes
 
-    def with_budget(self, rollouts: int) -> Self:
+    def with_budget(self, updates: int) -> Self:
         """The same with so many episodes of every actor."""
-        return self.changed(episodes=rollouts)
+        return self.changed(episodes=updates)
 
-    def learning_rate_of(self, rollout: int) -> float:
+    def learning_rate_of(self, update: int) -> float:
         """It is constant."""
         return self.learning_rate
 

@@ -15,6 +15,7 @@ GROUP = "a3c_bench.algorithms"
 BUILT_IN: Mapping[str, str] = {
     "nstep": "a3c_bench.algorithms.nstep:NStep",
     "episodic": "a3c_bench.algorithms.episodic:Episodic",
+    "ppo": "a3c_bench.algorithms.ppo:PPO",
 }
 
 

@@ -25,6 +25,7 @@ SIGNATURES: Mapping[str, Sequence[Any]] = {
     "categorical_gradient": (COUNT, FLOATS, INTEGERS, FLOATS, FLOATS, COUNT, FLOATS, FLOATS),
     "episode_loss": (*[FLOATS] * 4, SINGLE, *[FLOATS] * 2, DOUBLES, COUNT),
     "actor_critic_loss": (COUNT, *[FLOATS] * 3, FLAGS, *[FLOATS] * 2, *[SINGLE] * 2, *[FLOATS] * 3, DOUBLES),
+    "clipped_surrogate": (COUNT, *[FLOATS] * 3, FLAGS, NUMBER, FLOATS),
     "generalised_advantages": (COUNT, COUNT, FLOATS, FLOATS, FLAGS, FLAGS, FLAGS, SINGLE, SINGLE, FLOATS, FLOATS),
     "discounted_returns": (COUNT, FLOATS, NUMBER, FLOATS),
     "log_episodes": (COUNT, COUNT, FLOATS, *[FLAGS] * 3, DOUBLES, INTEGERS, BYTES, COUNT, COUNT),
@@ -41,6 +42,7 @@ SIGNATURES: Mapping[str, Sequence[Any]] = {
 RESULTS: Mapping[str, Any] = {
     "dense_room": COUNT,
     "log_episodes": COUNT,
+    "clipped_surrogate": NUMBER,
     "sum_of_products": NUMBER,
     "length_of": NUMBER,
     "clip": NUMBER,

@@ -51,3 +51,26 @@ void actor_critic_loss(
     }
     means->policy_loss = policy_loss / divisor, means->value_error = value_error, means->entropy = entropy;
 }
+
+// The clipped surrogate (Schulman et al. 2017, eq. 7): min(ratio · advantage, clip(ratio) · advantage). The ratio is
+// that of π(action) to what it was when the action was taken, and clip keeps it within 1 ± range.
+//
+// Writes, for every row (rows,), ratio · advantage where that is the minimum, and 0 where the ratio is clipped: the
+// surrogate's derivative by log π(action). Gives the mean over the rows that are counted, summed in order in float64.
+// Advantages of rows that are not counted must be 0; if none is, the mean is 0.
+double clipped_surrogate(
+    int64_t rows, const float *log_probabilities, const float *old_log_probabilities, const float *advantages,
+    const uint8_t *counted, double range, float *derivatives
+) {
+    double sum = 0, least = 1 - range, most = 1 + range;
+    int64_t count = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        double ratio = exp_of((double)log_probabilities[row] - old_log_probabilities[row]);
+        double kept = ratio < least ? least : ratio > most ? most : ratio;
+        double surrogate = ratio * advantages[row], bound = kept * advantages[row];
+        derivatives[row] = surrogate <= bound ? (float)surrogate : 0;
+        sum += surrogate <= bound ? surrogate : bound;
+        count += counted[row];
+    }
+    return sum / (count ? count : 1);
+}

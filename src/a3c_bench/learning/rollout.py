@@ -144,10 +144,10 @@ def flat_rows(array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(-1, *array.shape[2:])
 
 
-class BlockCollector(Collector[Block]):
+class VectorCollector(Collector[Rollout]):
     """Steps a vector environment; its episodes go on from rollout to rollout. `block` may be others' too."""
 
-    STATE = ("environment", "_draws", "_observations", "_over", "_episodes")
+    STATE: ClassVar[tuple[str, ...]] = ("environment", "_draws", "_observations", "_over", "_episodes")
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class BlockCollector(Collector[Block]):
         self._episodes = EpisodeLog(*block.rewards.shape)
         self._recorded_in: EpisodeLog | None = None
 
-    def collect(self, network: Network) -> Block:
+    def _fill(self, network: Network) -> Block:
         """Act with `network` until every row of the block is filled."""
         block, rows, sample = self._block, self._block.rows, self._sample
         self._all_observations[0] = self._observations
@@ -202,6 +202,14 @@ class BlockCollector(Collector[Block]):
     def finished_episodes(self, everything: bool = False) -> NDArray[np.void]:
         """The episodes (`FINISHED`) that ended since it last told: every so many rollouts, or now if `everything`."""
         return self._episodes.finished() if everything or self._episodes.full else NONE_FINISHED
+
+
+class BlockCollector(VectorCollector[Block]):
+    """Collects a block for every update."""
+
+    def collect(self, network: Network) -> Block:
+        """Act with `network` until every row of the block is filled."""
+        return self._fill(network)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Sample:
 
     env_steps: int
     seconds: float
-    """From the last of all actors' first turns to the last turn: start-up and warm-up are not in it."""
+    """From the last turn with a first rollout to the last turn: start-up and warm-up are not in it."""
     cpu_utilisation: float
     """CPU seconds of all workers ÷ (wall seconds × the machine's cores)."""
     peak_memory_mib: float
@@ -165,7 +165,8 @@ def time_training(config: Config, environment: EnvironmentInfo, point: Point, in
 def as_sample(outcome: pool.Outcome, instrumented: bool) -> Sample:
     """The rates of a training run."""
     times = outcome.turns["time"]
-    start, end = float(np.max(times[outcome.turns["rollout"] == 0])), float(np.max(times))
+    warm_up = outcome.turns["update"] < outcome.updates_per_rollout
+    start, end = float(np.max(times[warm_up])), float(np.max(times))
     # A worker's CPU clock runs from its first rollout on; the wall clock beside it from the first that was ready.
     busy = end - min(split.ready for split in outcome.splits)
     return Sample(
@@ -181,9 +182,9 @@ def as_sample(outcome: pool.Outcome, instrumented: bool) -> Sample:
 
 def fixed_work(config: Config) -> Config:
     """The params with the profile's amount of work in place of the training's."""
-    # At least two rollouts of every actor: the first round is warm-up.
+    # At least two rollouts of every actor: the first is warm-up.
     sections = {
-        name: settings.with_budget(max(2, -(-config.profile.turns // settings.actors)))
+        name: settings.with_budget(max(2 * settings.updates_per_rollout, -(-config.profile.turns // settings.actors)))
         for name, settings in config.sections.items()
     }
     return config.changed(sections=sections)

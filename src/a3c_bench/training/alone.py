@@ -16,7 +16,7 @@ class Turn(NamedTuple):
 
     env_steps: int
     episodes: NDArray[np.void]
-    """The training episodes (`FINISHED`) that ended in its rollout."""
+    """The training episodes (`FINISHED`) that ended in its rollout: told with the first turn that learns from it."""
     model: Floats
 
 
@@ -31,10 +31,10 @@ def turns(job: Job) -> Iterator[Turn]:
     if settings.adam_statistics == "shared":
         optimizers = [optimizers[0]] * len(actors)
     gradient = np.empty(model.size, np.float32)
-    for rollout in range(settings.rollouts):
+    for update in range(settings.updates):
         for actor, optimizer, snapshot in zip(actors, optimizers, snapshots, strict=True):
             statistics = actor.learn(actor.collect(), gradient)
-            optimizer.apply(model, gradient, settings.learning_rate_of(rollout))
+            optimizer.apply(model, gradient, settings.learning_rate_of(update))
             np.copyto(snapshot, model)
             actor.record()
             yield Turn(statistics.env_steps, actor.finished_episodes(everything=True), model)

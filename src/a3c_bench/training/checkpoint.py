@@ -1,8 +1,8 @@
-"""Checkpoints: the whole state of a training between two rollouts of every actor, taken while it runs.
+"""Checkpoints: the whole state of a training between two updates of every actor, taken while it runs.
 
 A consistent cut (Chandy and Lamport, "Distributed Snapshots", 1985). The main process asks; whoever finishes the next
-turn chooses a rollout that no actor has begun; at the end of that rollout each actor is packed by its worker, and the
-model is copied when all actors' gradients of that rollout have been applied. Nobody waits for anybody. Under `hogwild`
+turn chooses an update that no actor has begun; at the end of that update each actor is packed by its worker, and the
+model is copied when all actors' gradients of that update have been applied. Nobody waits for anybody. Under `hogwild`
 fast actors are ahead by then: the copied model knows gradients of theirs that they compute again after a restart, and
 rows that somebody was writing may be a mix of two versions.
 """
@@ -22,7 +22,7 @@ MODEL_STATE = ("model", "snapshots", "adam_first", "adam_second", "adam_count")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after so many rollouts of every actor; arrays as in `SharedTables`, cut to what there is by then."""
+    """A training after so many updates of every actor; arrays as in `SharedTables`, cut to what there is by then."""
 
     model: Floats
     snapshots: Floats
@@ -43,8 +43,8 @@ class Checkpoint:
         return len(self.turns)
 
     @property
-    def rollouts(self) -> int:
-        """Rollouts of every actor."""
+    def updates(self) -> int:
+        """Updates of every actor."""
         return self.turn // len(self.parcel_sizes)
 
     def restore(self, tables: SharedTables) -> None:
@@ -53,7 +53,7 @@ class Checkpoint:
             getattr(tables, name)[:] = getattr(self, name)
         tables.turns[: self.turn] = self.turns
         tables.turn[0] = self.turn
-        tables.submitted[:] = tables.taken[:] = self.rollouts
+        tables.submitted[:] = tables.taken[:] = self.updates
         ends = np.cumsum(self.parcel_sizes)
         for parcel, size, end in zip(tables.parcels, self.parcel_sizes, ends, strict=True):
             parcel[:size] = self.parcels[end - size : end]
@@ -66,7 +66,7 @@ def ask(tables: SharedTables) -> None:
 
 def complete(tables: SharedTables) -> bool:
     """Main process: the checkpoint that was asked for is there."""
-    # In this order: whoever answers chooses the rollout before it takes the question away.
+    # In this order: whoever answers chooses the update before it takes the question away.
     if observe_one(tables.keep_asked, 0):
         return False
     after = observe_one(tables.keep_after, 0)
@@ -81,8 +81,8 @@ def take(tables: SharedTables, episodes: NDArray[np.void]) -> Checkpoint:
     return Checkpoint(
         **{name: getattr(tables, f"kept_{name}").copy() for name in MODEL_STATE},
         digests=tables.digests.copy(),
-        # Under `hogwild` some actors are many rollouts ahead of others.
-        turns=turns[turns["rollout"] <= after],
+        # Under `hogwild` some actors are many updates ahead of others.
+        turns=turns[turns["update"] <= after],
         # What an actor told of later, of rollouts before this one too, it will tell again.
         episodes=episodes[episodes["rollout"] < tables.kept_told[episodes["actor"]]],
         parcels=np.concatenate([row[:size] for row, size in zip(tables.kept_parcels, sizes, strict=True)]),
@@ -91,9 +91,9 @@ def take(tables: SharedTables, episodes: NDArray[np.void]) -> Checkpoint:
 
 
 def attend(tables: SharedTables) -> None:
-    """Under the lock, after every turn: choose the rollout to keep, and copy the model when its time has come."""
+    """Under the lock, after every turn: choose the update to keep, and copy the model when its time has come."""
     if observe_one(tables.keep_asked, 0):
-        # An actor begins a rollout when its last one was taken, and for that the lock is needed: none has come past
+        # An actor begins an update when its last one was taken, and for that the lock is needed: none has come past
         # the end of this one.
         publish(tables.keep_after, 0, int(tables.taken.max()) + 1)
         publish(tables.keep_asked, 0, False)
@@ -105,7 +105,7 @@ def attend(tables: SharedTables) -> None:
 
 
 def keep_actor(tables: SharedTables, actor: int, parcel: bytes, told: int) -> None:
-    """Worker: keep the state of an actor at the end of its rollout `keep_after`; `told`: see `rollouts_told`."""
+    """Worker: keep the state of an actor at the end of its update `keep_after`; `told`: see `rollouts_told`."""
     tables.kept_told[actor] = told
     tables.kept_parcels[actor, : len(parcel)] = np.frombuffer(parcel, np.uint8)
     tables.kept_parcel_sizes[actor] = len(parcel)

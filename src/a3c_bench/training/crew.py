@@ -49,7 +49,7 @@ class Crew:
         """`help_out`: what is done when none of the actors is ready, and may make one so."""
         self._help_out = help_out
         self._worker, self._tables, self._bells, self._make, self._reporter = worker, tables, bells, make, reporter
-        self._rollouts, self._cores = tables.shape.rollouts, cores()
+        self._updates, self._cores = tables.shape.updates, cores()
         self._actors: dict[int, Actor[Any]] = {}
         self._here: set[int] = set()
         self._last_look, self._move_seconds = [(time.perf_counter(), 0.0)] * len(bells), 0.0
@@ -72,7 +72,7 @@ class Crew:
         """The actors that are ready, the hosts of all, and those ready ones that are here, by the order of turns."""
         tables = self._tables
         submitted, taken, hosts = observe(tables.submitted), observe(tables.taken), observe(tables.host)
-        ready = [index for index, count in enumerate(submitted) if count == taken[index] < self._rollouts]
+        ready = [index for index, count in enumerate(submitted) if count == taken[index] < self._updates]
         mine = (index for index in ready if hosts[index] == self._worker)
         return ready, hosts, sorted(mine, key=submitted.__getitem__)
 
@@ -97,7 +97,7 @@ class Crew:
             return
         counts = [hosts.count(worker) for worker in range(len(self._bells))]
         poorest = counts.index(min(counts))
-        # While every core has a rollout to go on with, nothing is gained by moving one.
+        # While every core has an update to go on with, nothing is gained by moving one.
         idle_soon = sum(min(count, 2) for count in counts) < 2 * self._cores
         if idle_soon and len(mine) >= counts[poorest] + 2 and self._is_due(poorest):
             # The first of them is this worker's own next.

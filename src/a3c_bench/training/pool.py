@@ -29,7 +29,7 @@ from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
 from a3c_bench.training.needs import require_room
 from a3c_bench.training.needs import shape as shape_of
-from a3c_bench.training.reporter import EPISODE, Report
+from a3c_bench.training.reporter import EPISODE, Report, place_episodes
 from a3c_bench.training.stall import Stall
 from a3c_bench.training.worker import Disturbance, Done, Failed, Job, TimeSplit, run_worker
 
@@ -68,6 +68,8 @@ class Outcome:
     """When the first worker was started (a clock's value, like the turns' `time`)."""
     turns_before: int = 0
     """Turns of the checkpoint from which this run went on: they were not timed by its clock."""
+    updates_per_rollout: int = 1
+    """Updates that every actor made of each rollout."""
 
     @property
     def env_steps(self) -> int:
@@ -286,7 +288,8 @@ class Pool:
         tables = self.tables
         episodes = np.concatenate([*self.episodes, np.empty(0, EPISODE)])
         turns = tables.turns.copy()
-        order, env_steps = place_episodes(turns, episodes, tables.shape.actors)
+        per_rollout = self.job.settings.updates_per_rollout
+        order, env_steps = place_episodes(turns, episodes, tables.shape.actors, per_rollout)
         done = [member.done for member in self.members if member.done]
         return Outcome(
             parameters=tables.model.copy(),
@@ -298,6 +301,7 @@ class Pool:
             splits=[message.split for message in done],
             peak_memory_bytes=[message.peak_memory_bytes for message in done],
             started=self.started,
+            updates_per_rollout=per_rollout,
         )
 
 
@@ -339,16 +343,3 @@ def parcel_bytes(settings: Settings, environment: EnvironmentInfo) -> int:
         return 0 if pinned else SPARE * len(pack(actor)) + SPARE_BYTES + room(actor.environment)
     except Exception:  # an algorithm's own code may raise anything; a worker tells what
         return 0
-
-
-def place_episodes(
-    turns: NDArray[np.void], episodes: NDArray[np.void], actors: int
-) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The order of `episodes` by turn, and the env steps of all actors at the end of each, in that order."""
-    turn_of = np.empty(len(turns), np.int64)
-    turn_of[turns["rollout"].astype(np.int64) * actors + turns["actor"]] = np.arange(len(turns))
-    before = np.cumsum(turns["env_steps"]) - turns["env_steps"]
-    turn = turn_of[episodes["rollout"].astype(np.int64) * actors + episodes["actor"]]
-    # Stable: episodes of one rollout come in the order of their end already.
-    order = np.argsort(turn, kind="stable")
-    return order, before[turn[order]] + episodes["offset"][order]

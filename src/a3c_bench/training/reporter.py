@@ -1,4 +1,4 @@
-"""What a worker tells the main process while it trains: the episodes that ended."""
+"""What a worker tells the main process while it trains: the episodes that ended; and where those belong."""
 
 import time
 from collections.abc import Sequence
@@ -61,3 +61,19 @@ class Reporter:
         """Keep what another worker left."""
         if episodes:
             self.episodes.setdefault(actor, []).extend(episodes)
+
+
+def place_episodes(
+    turns: NDArray[np.void], episodes: NDArray[np.void], actors: int, updates_per_rollout: int = 1
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The order of `episodes` by turn, and the env steps of all actors at the end of each, in that order.
+
+    A rollout is placed where its first update is.
+    """
+    turn_of = np.empty(len(turns), np.int64)
+    turn_of[turns["update"].astype(np.int64) * actors + turns["actor"]] = np.arange(len(turns))
+    before = np.cumsum(turns["env_steps"]) - turns["env_steps"]
+    turn = turn_of[episodes["rollout"].astype(np.int64) * updates_per_rollout * actors + episodes["actor"]]
+    # Stable: episodes of one rollout come in the order of their end already.
+    order = np.argsort(turn, kind="stable")
+    return order, before[turn[order]] + episodes["offset"][order]

@@ -17,7 +17,7 @@ from a3c_bench.training.exchange.handoff import observe_one, publish
 from a3c_bench.training.exchange.memory import Bell, SharedTables
 
 LearningRate = Callable[[int], float]
-"""The learning rate of an actor's rollout, by its number."""
+"""The learning rate of an actor's update, by its number."""
 
 
 class Schedule(ABC):
@@ -35,25 +35,25 @@ class Schedule(ABC):
         self._digest_row = {turn: row for row, turn in enumerate(tables.shape.digest_turns)}
 
     @abstractmethod
-    def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
+    def submit(self, actor: int, update: int, statistics: Statistics) -> None:
         """Hand in the gradient that lies in the actor's row of the gradient table."""
 
     @abstractmethod
     def help_out(self) -> None:
         """This worker has nothing else to do: take the turns of others' actors, if any can be taken."""
 
-    def _apply(self, actor: int, rollout: int) -> None:
+    def _apply(self, actor: int, update: int) -> None:
         """One Adam step on the shared model with the actor's gradient, then the actor's next snapshot."""
         tables = self._tables
         optimizer = self._optimizers[actor if len(self._optimizers) > 1 else 0]
-        optimizer.apply(tables.model, tables.gradients[actor], self._learning_rate(rollout))
+        optimizer.apply(tables.model, tables.gradients[actor], self._learning_rate(update))
         np.copyto(tables.snapshots[actor], tables.model)
 
-    def _record(self, turn: int, actor: int, rollout: int, statistics: Statistics) -> None:
+    def _record(self, turn: int, actor: int, update: int, statistics: Statistics) -> None:
         losses = statistics.losses
         self._tables.turns[turn] = (
             actor,
-            rollout,
+            update,
             statistics.env_steps,
             losses.policy_loss,
             losses.value_error,
@@ -83,14 +83,14 @@ class Hogwild(Schedule):
     model and moments while others may be writing them: a resumed run may start from a mix of two versions.
     """
 
-    def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
+    def submit(self, actor: int, update: int, statistics: Statistics) -> None:
         """Apply the gradient at once."""
-        self._apply(actor, rollout)
+        self._apply(actor, update)
         with self._tables.locked():
             turn = int(self._tables.turn[0])
-            self._record(turn, actor, rollout, statistics)
-            publish(self._tables.submitted, actor, rollout + 1)
-            publish(self._tables.taken, actor, rollout + 1)
+            self._record(turn, actor, update, statistics)
+            publish(self._tables.submitted, actor, update + 1)
+            publish(self._tables.taken, actor, update + 1)
             self._finish_turn(turn)
 
     def help_out(self) -> None:
@@ -98,7 +98,7 @@ class Hogwild(Schedule):
 
 
 class Ordered(Schedule):
-    """The same asynchronous algorithm with its interleaving fixed: turn v is rollout v // A of actor v mod A.
+    """The same asynchronous algorithm with its interleaving fixed: turn v is update v // A of actor v mod A.
 
     Whoever has handed in a gradient takes the lock, if it is free, and with it the turns of its own actors that can be
     taken. Those of others it leaves to them, and wakes one who has nothing else to do: else the slowest worker, for
@@ -110,10 +110,10 @@ class Ordered(Schedule):
         super().__init__(tables, learning_rate, bells, worker)
         self._can_take = self._next_is_mine if len(bells) <= cores() else self._next_is_ready
 
-    def submit(self, actor: int, rollout: int, statistics: Statistics) -> None:
+    def submit(self, actor: int, update: int, statistics: Statistics) -> None:
         """Mark the gradient as ready, then take the turns that it can take."""
-        self._record(rollout * self._tables.shape.actors + actor, actor, rollout, statistics)
-        publish(self._tables.submitted, actor, rollout + 1)
+        self._record(update * self._tables.shape.actors + actor, actor, update, statistics)
+        publish(self._tables.submitted, actor, update + 1)
         self._take_turns(self._can_take)
         if self._next_is_ready():
             self._wake_one_that_waits()
@@ -152,21 +152,21 @@ class Ordered(Schedule):
 
     def _next(self) -> tuple[int, int, int]:
         turn = observe_one(self._tables.turn, 0)
-        rollout, actor = divmod(turn, self._tables.shape.actors)
-        return turn, rollout, actor
+        update, actor = divmod(turn, self._tables.shape.actors)
+        return turn, update, actor
 
     def _next_is_ready(self) -> bool:
-        turn, rollout, actor = self._next()
-        return turn < self._tables.shape.turns and observe_one(self._tables.submitted, actor) > rollout
+        turn, update, actor = self._next()
+        return turn < self._tables.shape.turns and observe_one(self._tables.submitted, actor) > update
 
     def _next_is_mine(self) -> bool:
         return observe_one(self._tables.host, self._next()[2]) == self._worker and self._next_is_ready()
 
     def _take_turn(self) -> None:
-        turn, rollout, actor = self._next()
+        turn, update, actor = self._next()
         self._tables.in_turn[0] = True
-        self._apply(actor, rollout)
-        publish(self._tables.taken, actor, rollout + 1)
+        self._apply(actor, update)
+        publish(self._tables.taken, actor, update + 1)
         self._finish_turn(turn)
         self._tables.in_turn[0] = False
         host = observe_one(self._tables.host, actor)

@@ -27,7 +27,7 @@ LONGEST_MESSAGE = 500
 
 
 HoldUp = Callable[[int, int], None]
-"""Is called with an actor's number and its rollout's, before their gradient is handed in."""
+"""Is called with an actor's number and its update's, before their gradient is handed in."""
 Disturbance = Callable[[int], AbstractContextManager[HoldUp]]
 """Makes that of a worker, by its number: how what must not change the bits gets in."""
 
@@ -36,7 +36,7 @@ def _undisturbed(worker: int) -> AbstractContextManager[HoldUp]:
     return nullcontext(_do_nothing)
 
 
-def _do_nothing(actor: int, rollout: int) -> None:
+def _do_nothing(actor: int, update: int) -> None:
     pass
 
 
@@ -142,19 +142,19 @@ def run_actors(
     start = clock()
     while (chosen := crew.next()) is not None:
         index, actor = chosen
-        rollout_number = int(tables.submitted[index])
+        update = int(tables.submitted[index])
         ready = clock()
         rollout = actor.collect()
         collected = clock()
         statistics = actor.learn(rollout, tables.gradients[index])
-        require_finite(statistics, index, rollout_number, tables)
+        require_finite(statistics, index, update, tables)
         learned = clock()
-        hold_up(index, rollout_number)
-        schedule.submit(index, rollout_number, statistics)
+        hold_up(index, update)
+        schedule.submit(index, update, statistics)
         submitted = clock()
         actor.record()
         reporter.add(index, actor.finished_episodes())
-        if observe_one(tables.keep_after, 0) == rollout_number:
+        if observe_one(tables.keep_after, 0) == update:
             crew.keep(index)
         recorded = clock()
         split.waiting += ready - start
@@ -167,13 +167,13 @@ def run_actors(
         reporter.add(index, actor.finished_episodes(everything=True))
 
 
-def require_finite(statistics: Statistics, actor: int, rollout: int, tables: SharedTables) -> None:
+def require_finite(statistics: Statistics, actor: int, update: int, tables: SharedTables) -> None:
     """Raise `NonFiniteLossError` unless everything recorded of an update is finite."""
     if not math.isfinite(sum(statistics.losses) + statistics.gradient_norm):
         turn = observe_one(tables.turn, 0)
         env_steps = int(np.sum(tables.turns["env_steps"][:turn]))
         raise NonFiniteLossError(
-            f"the loss of actor {actor} is not finite in its rollout {rollout}, {env_steps:,} env steps into training: "
+            f"the loss of actor {actor} is not finite in its update {update}, {env_steps:,} env steps into training: "
             f"{statistics.losses}, gradient norm {statistics.gradient_norm}; a smaller learning rate may help"
         )
 

@@ -29,7 +29,7 @@ CPU_SECONDS, WALL_SECONDS = 5, 30.0
 LONGEST_LINE = 1000
 BAD_INPUT, FAILED = 2, 1
 """Exit codes: an input that is wrong, and a training that failed."""
-ROLLOUTS = 1000
+UPDATES = 1000
 COLUMNS = ("kind", "tried", "told_in_one_line")
 COMMANDS = ("check", "train", "check", "evaluate", "check", "film")
 """That have to look at an environment first; in turns."""
@@ -154,7 +154,7 @@ def good_params(config: Config) -> dict[str, Any]:
 
     No restarts: each would be told in a line of its own.
     """
-    params = {**config.with_budget(ROLLOUTS).params(), "seeds": [0], "max_restarts": 0}
+    params = {**config.with_budget(UPDATES).params(), "seeds": [0], "max_restarts": 0}
     for section in params.values():
         if isinstance(section, dict) and "reward" in section:
             section["reward"] = "env"

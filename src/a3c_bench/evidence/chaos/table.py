@@ -33,10 +33,10 @@ AT_ONCE = 2
 ATTEMPTS = 5
 """A fault that struck before the first turn or after the last does not count, and is tried again."""
 CHANGES = {"schedule": "ordered", "workers": 2, "checkpoint": Checkpoint(seconds=0.2)}
-ROLLOUTS = 20
+UPDATES = 20
 """Where nothing is known of an environment's pace."""
 ENVIRONMENTS = {"CartPole-v1": 1000, "Acrobot-v1": 40, "LunarLander-v3": 60}
-"""Struck beside the params' own, with so many rollouts that trainings take a few seconds."""
+"""Struck beside the params' own, with so many updates of every actor that trainings take a few seconds."""
 COLUMNS = (
     "environment",
     "algorithm",
@@ -134,14 +134,14 @@ def told(rows: Sequence[Struck]) -> bool:
 
 def trainings(config: Config) -> Iterator[Config]:
     """A short training of every algorithm on every environment; tells what is left out."""
-    for name, rollouts in {config.env: ROLLOUTS, **ENVIRONMENTS}.items():
+    for name, updates in {config.env: UPDATES, **ENVIRONMENTS}.items():
         try:
             environment = describe(name)
         except BadInputError as error:
             print(f"{error}; left out")
             continue
         for algorithm in config.algorithms:
-            settings = fitting(config.algorithm(algorithm), environment).with_budget(rollouts)
+            settings = fitting(config.algorithm(algorithm), environment).with_budget(updates)
             if objection := settings.objection(environment):
                 print(f"{algorithm}.{objection}; left out on {name}")
                 continue

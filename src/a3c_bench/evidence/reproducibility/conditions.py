@@ -40,7 +40,7 @@ class Condition:
     promised: bool = True
     """The design promises the reference's bits; the others are there as contrast."""
     rounds: int = 100
-    """Rollouts of every actor."""
+    """Updates of every actor."""
     reference: str = "reference"
     """The row whose bits and rate this one is compared with."""
     trial: Mapping[str, Any] = field(default_factory=dict)

@@ -33,18 +33,18 @@ class Disturbance:
         # Seeded by the operating system: every run is held up differently.
         chance = random.SystemRandom()
 
-        def hold_up(actor: int, rollout: int) -> None:
+        def hold_up(actor: int, update: int) -> None:
             if chance.random() < share:
                 time.sleep(chance.expovariate(1 / MEAN_DELAY_SECONDS))
-            ready.append((time.perf_counter(), rollout, actor))
+            ready.append((time.perf_counter(), update, actor))
 
         yield hold_up
         np.save(self.folder / f"{worker}.npy", np.array(ready))
 
 
 def ready_order(folder: Path, actors: int) -> list[int]:
-    """Turns (rollout × actors + actor), in the order in which the workers' gradients became ready."""
-    times, rollout, actor = np.concatenate([np.load(path) for path in sorted(folder.glob("*.npy"))]).T
-    turns = (rollout * actors + actor).astype(np.int64)
+    """Turns (update × actors + actor), in the order in which the workers' gradients became ready."""
+    times, update, actor = np.concatenate([np.load(path) for path in sorted(folder.glob("*.npy"))]).T
+    turns = (update * actors + actor).astype(np.int64)
     order: list[int] = turns[np.argsort(times, kind="stable")].tolist()
     return order

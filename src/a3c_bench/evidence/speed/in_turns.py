@@ -26,7 +26,7 @@ from a3c_bench.training.worker import Job
 
 SLICE_SECONDS, SETTLING_SECONDS = 0.08, 0.01
 # More than is ever trained here.
-ROLLOUTS = 100_000
+UPDATES = 100_000
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ def training(
 ) -> Iterator[Contestant]:
     """A training without an end, with `changes` of the params' top-level keys."""
     settings = config.algorithm(algorithm)
-    budget = settings.with_budget(min(ROLLOUTS, MOST_TURNS // settings.actors))
+    per_rollout = settings.updates_per_rollout
+    most = MOST_TURNS // settings.actors // per_rollout * per_rollout
+    budget = settings.with_budget(min(UPDATES, most))
     endless = config.changed(**changes).with_algorithm(algorithm, budget)
     begun = 4 * settings.actors
     with Pool(Job(endless, algorithm, 0, describe(config.env))) as pool:

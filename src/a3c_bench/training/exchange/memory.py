@@ -21,7 +21,7 @@ from a3c_bench.arrays import Doubles, Flags, Floats, Integers
 TURN = np.dtype(
     [
         ("actor", np.int32),
-        ("rollout", np.int32),
+        ("update", np.int32),
         ("env_steps", np.int64),
         ("policy_loss", np.float64),
         ("value_error", np.float64),
@@ -70,7 +70,7 @@ class Shape:
 
     parameters: int
     actors: int
-    rollouts: int
+    updates: int
     adam_statistics: int
     """Sets of Adam moments: 1, or one per actor."""
     digests: int
@@ -81,7 +81,7 @@ class Shape:
     @property
     def turns(self) -> int:
         """Turns of the whole training."""
-        return self.actors * self.rollouts
+        return self.actors * self.updates
 
     @property
     def actors_and_model(self) -> int:
@@ -118,9 +118,9 @@ class SharedTables:
     """Seconds that each worker, of whom there are no more than actors, has waited for one to be ready; less the clock's
     value at the start of a wait while that lasts, which makes it negative."""
     submitted = Table[Integers](np.int64, "actors")
-    """Rollouts whose gradient an actor has handed in."""
+    """Updates whose gradient an actor has handed in."""
     taken = Table[Integers](np.int64, "actors")
-    """Rollouts whose gradient has been applied."""
+    """Updates whose gradient has been applied."""
     turn = Table[Integers](np.int64, 1)
     """Turns taken so far, which is the model's version."""
     turns = Table[NDArray[np.void]](TURN, "turns")

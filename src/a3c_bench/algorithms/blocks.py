@@ -1,0 +1,227 @@
+"""What algorithms that learn from blocks of (time, env) steps have in common: their keys, buffers and loss."""
+
+from itertools import pairwise
+from typing import Annotated, Any, NamedTuple, Self
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.random import Generator
+from pydantic import Field, PositiveFloat, model_validator
+
+from a3c_bench.algorithms.base import InOrder, Losses, Settings
+from a3c_bench.arrays import Flags, Floats
+from a3c_bench.distributions.base import Distribution, Taken
+from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.kernels.library import prepare, require_sizes
+from a3c_bench.learning.optimizer import add
+from a3c_bench.learning.returns import generalised_advantages
+from a3c_bench.learning.rollout import Block, flat_rows
+from a3c_bench.networks.base import Network, Rows
+from a3c_bench.networks.dense import DenseArchitecture
+from a3c_bench.sections import Fraction, Weight, Widths
+from a3c_bench.seeding import Role, environment_seed, stream
+
+MOST_ROLLOUT_ROWS = 2**22
+MOST_STEPS = 10**14
+"""More than the most turns of the largest rollouts: what is within their bounds is within this."""
+# What an update learns from is learned in parts of this many rows, their gradients summed in order: threads can share
+# the parts between them and the sum stays the same.
+PART_ROWS = 1024
+FIRST_POLICY_GAIN = 0.01
+"""A nearly uniform first policy, as usual for A2C and PPO."""
+
+
+class BlockSettings(Settings):
+    """The section of params of an algorithm whose actors step several environments together."""
+
+    envs: Annotated[int, Field(ge=1, le=65536)]
+    rollout_steps: Annotated[int, Field(ge=1, le=65536)]
+    total_steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    learning_rate: PositiveFloat
+    final_learning_rate: Weight
+    gamma: Fraction
+    gae_lambda: Fraction
+    value_weight: Weight
+    entropy_weight: Weight
+    max_gradient_norm: PositiveFloat
+    normalize_advantages: bool
+    hidden: Widths
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError("final_learning_rate must not exceed learning_rate")
+        if self.rollout_rows > MOST_ROLLOUT_ROWS:
+            raise ValueError(f"envs × rollout_steps must not exceed {MOST_ROLLOUT_ROWS}")
+        return self
+
+    @property
+    def rollout_rows(self) -> int:
+        """Rows of a rollout: env steps, and the resets between."""
+        return self.envs * self.rollout_steps
+
+    @property
+    def learned_rows(self) -> int:
+        """Rows that an update learns from: the whole rollout, unless it says otherwise."""
+        return self.rollout_rows
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts of every actor: as many as the step budget needs, rounded up."""
+        return -(-self.total_steps // (self.actors * self.rollout_rows))
+
+    def with_budget(self, updates: int) -> Self:
+        """The same with so many updates of every actor, rounded up to whole rollouts."""
+        rollouts = -(-updates // self.updates_per_rollout)
+        return self.changed(total_steps=rollouts * self.actors * self.rollout_rows)
+
+    def with_work_for_threads(self) -> Self:
+        """The same with rollouts of three parts."""
+        return self.model_copy(update={"envs": 128, "rollout_steps": 20})
+
+    @property
+    def parts(self) -> int:
+        """Parts of what an update learns from that threads can share."""
+        return -(-self.learned_rows // PART_ROWS)
+
+    def longest_rollout(self, environment: EnvironmentInfo) -> int:
+        """Env steps that a rollout has at most."""
+        return self.rollout_rows
+
+    def buffer_bytes(self, environment: EnvironmentInfo, workers: int) -> int:
+        """Memory of the workers' `Workspace`s and of the actors' environments, at least."""
+        inputs, layout = environment.observation.size, self.layout(environment)
+        # The forward pass is kept, and of the backward pass two layers' gradients, and copies of weights for each part.
+        block = self.rollout_rows * (inputs + sum(self.hidden)) + self.learned_rows * 2 * max(self.hidden)
+        environments = self.actors * self.envs * inputs
+        return 4 * (workers * (block + 3 * self.parts * layout.size) + environments)
+
+    def learning_rate_of(self, update: int) -> float:
+        """It falls linearly over an actor's updates."""
+        start, end = self.learning_rate, self.final_learning_rate
+        return start + (end - start) * update / max(self.updates - 1, 1)
+
+    def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
+        """Shared tanh layers with a linear actor and a linear critic."""
+        return DenseArchitecture(
+            inputs=environment.observation.size,
+            outputs=self.distribution(environment).size,
+            hidden=self.hidden,
+            activation="tanh",
+            policy_gain=FIRST_POLICY_GAIN,
+        )
+
+
+class Workspace:
+    """Buffers for one rollout: all actors of a worker use them, one after another.
+
+    So they stay in the core's cache, where those of every actor would not fit.
+    """
+
+    def __init__(self, settings: BlockSettings, environment: EnvironmentInfo) -> None:
+        steps, envs = settings.rollout_steps, settings.envs
+        self._environment, self.architecture = environment, settings.architecture(environment)
+        self.distribution = settings.distribution(environment)
+        self.block = block = Block.allocate(steps, envs, self.architecture, self.distribution)
+        self.taken = self.distribution.taken(block.acted.outputs, flat_rows(block.actions))
+        self.advantages, self.returns = np.zeros((steps, envs), np.float32), np.zeros((steps, envs), np.float32)
+        self.compute_advantages = generalised_advantages(
+            block.rewards,
+            block.rows.values.reshape(steps + 1, envs),
+            block.terminated,
+            block.truncated,
+            block.counted,
+            settings.gamma,
+            settings.gae_lambda,
+            self.advantages,
+            self.returns,
+        )
+
+    def acting(self, seed: int, actor: int) -> tuple[VectorEnv[Any, Any, Any], int, Generator, Distribution, Block]:
+        """What the collector of an actor of training run `seed` steps, draws and fills."""
+        return (
+            self._environment.make_vector(self.block.counted.shape[1]),
+            environment_seed(seed, Role.TRAIN_ENVIRONMENT, actor),
+            stream(seed, Role.TRAIN_ACTION, actor),
+            self.distribution,
+            self.block,
+        )
+
+
+class Part(NamedTuple):
+    """Some rows, and room for the gradient of their loss, which is used again for every update."""
+
+    where: slice
+    rows: Rows
+    gradient: Floats
+
+
+class Parts:
+    """The rows that an update learns from, in parts that threads share through `in_order`."""
+
+    def __init__(self, rows: Rows, count: int, size: int, in_order: InOrder) -> None:
+        """The first `count` of `rows`; `size`: of the gradient."""
+        bounds = [*range(0, count, PART_ROWS), count]
+        self._parts = [
+            Part(slice(start, stop), rows.part(start, stop), np.zeros(size, np.float32))
+            for start, stop in pairwise(bounds)
+        ]
+        # One part alone has nothing to share between threads.
+        self._in_order = in_order if len(self._parts) > 1 else map
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def forward(self, network: Network) -> None:
+        """Fill outputs and values of all rows."""
+
+        def outputs_of(part: Part) -> Floats:
+            network.forward(part.rows, 0, part.where.stop - part.where.start)
+            return part.rows.outputs
+
+        list(self._in_order(outputs_of, self._parts))
+
+    def backward(self, network: Network, by_outputs: Floats, by_values: Floats, gradient: Floats) -> None:
+        """Write the gradient (size,) of a loss, by its gradients by outputs (rows, outputs) and values (rows,)."""
+
+        def gradient_of(part: Part) -> Floats:
+            network.backward(part.rows, by_outputs[part.where], by_values[part.where], part.gradient)
+            return part.gradient
+
+        first, *others = self._in_order(gradient_of, self._parts)
+        np.copyto(gradient, first)
+        for other in others:
+            add(other, gradient)
+
+
+class ActorCriticLoss:
+    """A3C's loss (Mnih et al. 2016), averaged over the counted rows, of what lies in the arrays given.
+
+    Mean of −log π(a|s) · advantage − entropy_weight · H(π) + value_weight · (V − return)². All arrays are flat,
+    (rows,); advantages of rows that are not counted must be 0. If no row is counted the loss is 0.
+    """
+
+    def __init__(
+        self, settings: BlockSettings, taken: Taken, values: Floats, advantages: Floats, returns: Floats, counted: Flags
+    ) -> None:
+        require_sizes(values.size, advantages, returns, counted, taken.log_probabilities, taken.entropies)
+        self._taken = taken
+        self._weights, self._entropy_weights, self._by_values = (np.zeros_like(values) for _ in range(3))
+        self._means = np.zeros(len(Losses._fields))
+        self._compute = prepare(
+            "actor_critic_loss",
+            len(values),
+            *(values, advantages, returns, counted, taken.log_probabilities, taken.entropies),
+            *(settings.value_weight, settings.entropy_weight),
+            *(self._weights, self._entropy_weights, self._by_values, self._means),
+        )
+
+    def differentiate(self) -> tuple[Floats, Floats, Losses]:
+        """Its gradients by the policy's outputs (rows, outputs) and the values (rows,), and what is recorded of it."""
+        self._taken.evaluate(len(self._by_values))
+        return self._differentiate()
+
+    def _differentiate(self) -> tuple[Floats, Floats, Losses]:
+        self._compute()
+        by_outputs = self._taken.loss_gradient(len(self._by_values), self._weights, self._entropy_weights)
+        return by_outputs, self._by_values, Losses(*self._means.tolist())

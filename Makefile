@@ -20,7 +20,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 TOGETHER := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile compare watch verify proof proof-arm other-systems chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -36,7 +36,7 @@ $(STAMP): requirements.lock pyproject.toml
 	PYTHONPATH=src $(VENV)/bin/python -m a3c_bench.kernels.build
 	@touch $@
 
-check: setup ## check params.yaml and this machine, tell how long a run will take, change nothing
+check: setup ## check params.yaml and this machine, say how long a run will take, change nothing
 	@$(RUN) check
 
 demo: setup ## the first minute: train one seed, evaluate and film it, beside the textbook loop; writes demo/ only
@@ -46,9 +46,13 @@ repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1
 	@# The stages end when this make is gone; the process id tells them which one.
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro
 
-profile: check ## time this machine anew, whatever was measured before, and report it
+profile: check ## time this machine again, whatever was measured before, and report it
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro --force --single-item profile
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro report
+
+restore: setup ## bring the committed params and results back after experiments; discards uncommitted changes of them
+	git restore params.yaml dvc.lock reports
+	dvc checkout --quiet --allow-missing
 
 compare: setup ## put experiments side by side on a page, compare/index.html (EXP="name other"; by default all of this commit)
 	@$(RUN) compare $(EXP)
@@ -158,7 +162,7 @@ bench-proof: setup ## measure the false alarms of bench-check, and what it finds
 mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
-lock: setup ## resolve the dependencies of pyproject.toml anew into requirements.lock
+lock: setup ## resolve the dependencies of pyproject.toml again, into requirements.lock
 	$(VENV)/bin/pip-compile --quiet --upgrade --all-extras --allow-unsafe --strip-extras --no-header \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	@# A local build's suffix would exclude everybody else's build of the same version.

@@ -88,5 +88,21 @@ def test_targets_and_commands_that_a_page_names_are_there(path):
     code = "\n".join(block or inline for block, inline in blocks)
     named = set(re.findall(r"(?:^|[\s;&])make ([a-z][a-z-]*)", code, re.MULTILINE))
     assert named <= TARGETS
-    commands = set(re.findall(r"(?:^|[\s;&])a3c-bench (?:--\w+(?: json)? )*([a-z][a-z-]*)", code, re.MULTILINE))
+    commands = set(re.findall(r"(?:^|[\s;&])a3c-bench (?:--log json |--\w+ )*+([a-z][a-z-]*)", code, re.MULTILINE))
     assert commands <= COMMANDS
+
+
+README = (ROOT / "README.md").read_text()
+WRITTEN_BY_THE_PIPELINE = re.compile(r"<!-- peers -->.*<!-- /peers -->", re.DOTALL)
+
+
+def test_the_readme_is_one_page():
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_figure_in_the_readme_is_the_pipelines():
+    assert WRITTEN_BY_THE_PIPELINE.search(README)
+    own = WRITTEN_BY_THE_PIPELINE.sub("", README)
+    measured = re.findall(r"\d[\d.,]*\s*(?:%|×|x\b|s\b|ms\b|seconds?|minutes?|hours?|env steps|steps/s|GB|MiB)", own)
+    assert not measured
+    assert not re.findall(r"\[\d[\d.,]*, \d", own), "an interval"

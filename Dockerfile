@@ -28,7 +28,7 @@ COPY --from=repository /repo/pyproject.toml /repo/requirements.lock ./
 RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
     if [ -f /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
     && python -m venv /opt/venv \
-    && mkdir -p src/a3c_bench && touch README.md src/a3c_bench/__init__.py \
+    && mkdir -p src/a3c_bench && touch README.md LICENSE src/a3c_bench/__init__.py \
     && /opt/venv/bin/pip install --quiet --constraint requirements.lock setuptools \
     && /opt/venv/bin/pip install --quiet --constraint requirements.lock --no-build-isolation '.[test]' \
     && /opt/venv/bin/pip uninstall --quiet --yes a3c-bench \

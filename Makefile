@@ -20,7 +20,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 TOGETHER := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro profile compare watch verify proof proof-arm other-systems chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -36,16 +36,23 @@ $(STAMP): requirements.lock pyproject.toml
 	PYTHONPATH=src $(VENV)/bin/python -m a3c_bench.kernels.build
 	@touch $@
 
-check: setup ## check params.yaml and this machine, tell how long a run will take, change nothing
+check: setup ## check params.yaml and this machine, say how long a run will take, change nothing
 	@$(RUN) check
+
+demo: setup ## the first minute: train one seed, evaluate and film it, beside the textbook loop; writes demo/ only
+	@$(RUN) demo
 
 repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1: not from checkpoints)
 	@# The stages end when this make is gone; the process id tells them which one.
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro
 
-profile: check ## time this machine anew, whatever was measured before, and report it
+profile: check ## time this machine again, whatever was measured before, and report it
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro --force --single-item profile
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro report
+
+restore: setup ## bring the committed params and results back after experiments; discards uncommitted changes of them
+	git restore params.yaml dvc.lock reports
+	dvc checkout --quiet --allow-missing
 
 compare: setup ## put experiments side by side on a page, compare/index.html (EXP="name other"; by default all of this commit)
 	@$(RUN) compare $(EXP)
@@ -127,6 +134,11 @@ up: ## the pipeline and an MLflow server that it logs to, in containers (MLFLOW_
 down: ## end what `make up` started; the server's data stay in its volume
 	$(COMPOSE) down
 
+wheel: setup ## build the wheel of this commit into dist/ (TAG=v1.2.3: fails unless that is its version)
+	@[ -z "$(TAG)" ] || grep -qxF 'version = "$(TAG:v%=%)"' pyproject.toml \
+		|| { echo "make: TAG: $(TAG) is not the version in pyproject.toml" >&2; exit 2; }
+	$(VENV)/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
 audit: ## look the locked packages up among the known vulnerabilities (needs a network)
 	$(PYTHON) -m venv .audit
 	.audit/bin/pip install --quiet pip-audit==2.9.0
@@ -150,12 +162,12 @@ bench-proof: setup ## measure the false alarms of bench-check, and what it finds
 mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
-lock: setup ## resolve the dependencies of pyproject.toml anew into requirements.lock
+lock: setup ## resolve the dependencies of pyproject.toml again, into requirements.lock
 	$(VENV)/bin/pip-compile --quiet --upgrade --all-extras --allow-unsafe --strip-extras --no-header \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	@# A local build's suffix would exclude everybody else's build of the same version.
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay
-	rm -rf $(VENV) .peers .audit .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .peers .audit .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check demo dist models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import pytest
 from conftest import ROOT, environment, small_config, small_params, write_params
@@ -145,7 +146,7 @@ def test_a_new_file_is_a_new_command(tmp_path):
 
 
 def test_the_version_is_the_distributions(a3c_bench):
-    assert a3c_bench("--version").stdout == "a3c-bench 0.1.0\n"
+    assert a3c_bench("--version").stdout == f"a3c-bench {version('a3c-bench')}\n"
 
 
 def test_the_textbook_loop_runs_by_itself():

@@ -5,10 +5,10 @@ from imports import PACKAGE, imports
 
 LAYERS = (
     {
-        "__init__",
         "arrays",
         "errors",
         "fork_server",
+        "math_threads",
         "params",
         "processes",
         "output",
@@ -19,7 +19,7 @@ LAYERS = (
         "supervision",
         "textbook",
     },
-    {"kernels", "math_threads"},
+    {"kernels"},
     {"machine"},
     {"stats", "scaling"},
     {"environments"},
@@ -35,7 +35,8 @@ LAYERS = (
     {"stages"},
     {"evidence"},
     {"gate"},
-    {"outlook", "cli", "commands", "__main__"},
+    {"outlook", "api"},
+    {"cli", "commands", "__main__", "__init__"},
 )
 """From the bottom."""
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -118,7 +118,7 @@ def options(
         bool, typer.Option("--quiet", "-q", envvar="A3C_BENCH_QUIET", help="Say nothing but errors.")
     ] = False,
     log: Annotated[
-        LogFormat, typer.Option(envvar="A3C_BENCH_LOG", help="How progress is told: for people, or as JSON lines.")
+        LogFormat, typer.Option(envvar="A3C_BENCH_LOG", help="Show progress for people, or as JSON lines.")
     ] = "text",
     version: Annotated[
         bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Say which version this is.")
@@ -170,7 +170,7 @@ def end_unexpectedly() -> NoReturn:
 def usage(error: Any) -> str:
     """What is wrong with the command line, and where to read what is right."""
     command = error.ctx.command_path if error.ctx else "a3c-bench"
-    return f"{error.format_message().removesuffix('.')} (`{command} --help` tells what is allowed)"
+    return f"{error.format_message().removesuffix('.')} (`{command} --help` says what is allowed)"
 
 
 def with_notes(message: str, error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """`params.yaml`, validated into one frozen `Config`."""
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -105,10 +105,24 @@ class Config(Section):
         """The same with so many updates of every actor of every algorithm."""
         return self.changed(sections={name: settings.with_budget(updates) for name, settings in self.sections.items()})
 
+    def with_(self, **changes: Any) -> "Config":
+        """The same with other values, those of a section by their keys: `with_(workers=4, nstep={"envs": 64})`.
+
+        A section that is not there yet is added. Raises `BadInputError` for what params.yaml may not say either: one
+        line that names the key, its value and what is allowed.
+        """
+        params = self._plain(self.sections)
+        for key, value in changes.items():
+            nested = isinstance(value, Mapping) and isinstance(params.get(key), Mapping)
+            params[key] = {**params[key], **value} if nested else value
+        return parse_config(params, Path("config"))
+
     def params(self) -> dict[str, Any]:
         """What params.yaml says, as plain values, of the algorithms that are listed: `parse_config` takes it again."""
-        sections = {name: self.sections[name].model_dump(mode="json") for name in self.algorithms}
-        return {**self.model_dump(mode="json"), **sections}
+        return self._plain(self.algorithms)
+
+    def _plain(self, names: Iterable[str]) -> dict[str, Any]:
+        return {**self.model_dump(mode="json"), **{name: self.sections[name].model_dump(mode="json") for name in names}}
 
     def require_sense(self, environment: EnvironmentInfo) -> None:
         """Raise `BadInputError` where an algorithm's settings mean nothing on the environment."""

@@ -14,6 +14,10 @@ class BadInputError(Exception):
 class TrainingError(Exception):
     """Training stopped before its end: a worker died or a loss was not finite (exit code 1)."""
 
+    def __str__(self) -> str:
+        # What follows the message is a worker's traceback, for those who ask for it.
+        return str(self.args[0]) if self.args else ""
+
 
 class LostWorkerError(TrainingError):
     """A worker died; what the others did since the last checkpoint is lost with it."""

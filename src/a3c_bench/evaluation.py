@@ -47,7 +47,7 @@ def evaluate(
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
     running = np.ones(episodes, np.bool_)
     while running.any():
-        actions = _act(policy, as_float32(observations), noise)
+        actions = act(policy, as_float32(observations), noise)
         observations, rewards, terminated, truncated, _ = environments.step(actions)
         returns += rewards * running
         lengths += running
@@ -57,7 +57,8 @@ def evaluate(
     return Episodes(returns, lengths)
 
 
-def _act(policy: Policy, observations: Floats, noise: Generator | None) -> Any:
+def act(policy: Policy, observations: Floats, noise: Generator | None = None) -> Any:
+    """Actions for observations (rows, size): the most probable ones, or drawn with `noise`."""
     outputs, distribution = policy.outputs(observations), policy.distribution
     if noise is None:
         return distribution.mode(outputs)
@@ -78,7 +79,7 @@ def play(policy: Policy, environment: Env[Any, Any], start: int) -> Iterator[flo
     total, over = 0.0, False
     yield total
     while not over:
-        (action,) = _act(policy, as_float32(observation)[None], None)
+        (action,) = act(policy, as_float32(observation)[None])
         observation, reward, terminated, truncated, _ = environment.step(action)
         total, over = total + float(reward), bool(terminated or truncated)
         yield total

@@ -1,7 +1,8 @@
 """Math libraries and their threads: workers share out the cores, so a library keeps to one, unless it is told else."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 ONE_THREAD: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
@@ -14,6 +15,18 @@ def limit_math_threads() -> None:
     """Hold the libraries to one thread, in this process if they are not imported yet, and in all that it starts."""
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def one_thread_for_children() -> Iterator[None]:
+    """Hold the libraries to one thread in what is started meanwhile, but not here: this process is somebody else's."""
+    missing = [name for name in ONE_THREAD if name not in os.environ]
+    limit_math_threads()
+    try:
+        yield
+    finally:
+        for name in missing:
+            del os.environ[name]
 
 
 def without_limit(environment: Mapping[str, str]) -> dict[str, str]:

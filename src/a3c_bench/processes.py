@@ -4,12 +4,16 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pickle import PicklingError
+from types import ModuleType
 
 from a3c_bench.errors import BadInputError, TrainingError
+from a3c_bench.math_threads import one_thread_for_children
 
 # What a new worker needs, imported once in the server it is forked from. gymnasium brings numpy.
 PRELOADED = [
@@ -35,7 +39,7 @@ def start_server() -> None:
     if _runs(server["_forkserver_pid"]):
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-    with _short_lived_folder() as folder, _signals_kept_from_children():
+    with _short_lived_folder() as folder, _signals_kept_from_children(), one_thread_for_children():
         try:
             resource_tracker.ensure_running()
             # The tracker's start lets SIGINT through again.
@@ -85,10 +89,43 @@ def _signals_kept_from_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def process_context() -> ForkServerContext:
+class WorkerProcess(ForkServerProcess):
+    """A process that knows nothing of the program that started it: what it runs is in modules.
+
+    multiprocessing would run a script again in every process, and look for the file of one that came by standard input.
+    """
+
+    def start(self) -> None:
+        """Start it; raises `BadInputError` where it is given what only the program itself defines."""
+        try:
+            with _another_main():
+                super().start()
+        except (PicklingError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise BadInputError(
+                f"workers: cannot be given what your program defines ({reason}); define it in a module and import that"
+            ) from None
+
+
+class WorkerContext(ForkServerContext):
+    """Starts `WorkerProcess`es."""
+
+    Process = WorkerProcess
+
+
+@contextmanager
+def _another_main() -> Iterator[None]:
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def process_context() -> WorkerContext:
     """How processes are started: forked from a server that has imported what workers need."""
     start_server()
-    return multiprocessing.get_context("forkserver")
+    return WorkerContext()
 
 
 def end_with_parent() -> None:

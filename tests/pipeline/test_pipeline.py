@@ -63,6 +63,11 @@ class Repository:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", message)
 
+    def restore(self):
+        """`make restore`, in the environment that there is."""
+        self.run("make", "--old-file", "setup", "restore")
+        assert self.run("git", "status", "--porcelain") == ""
+
     def metrics(self, name):
         return json.loads((self.folder / "reports" / name / "metrics.json").read_text())
 
@@ -118,8 +123,7 @@ def test_an_experiment_with_more_workers_shows_what_changed(repository):
     assert "speedup" in changed
     shown = json.loads(repository.run("dvc", "exp", "show", "--json"))
     assert "four-workers" in json.dumps(shown)
-    repository.run("git", "checkout", "--", ".")
-    repository.run("dvc", "checkout")
+    repository.restore()
     said = repository.run(sys.executable, "-m", "a3c_bench", "compare", PYTHONPATH=str(repository.folder / "src"))
     assert "four-workers" in said
     assert said.count("same bits") == 2
@@ -130,8 +134,7 @@ def test_an_experiment_with_one_algorithm_and_hogwild(repository):
     repository.run("dvc", "exp", "run", "-S", "algorithms=[episodic]", "-S", "schedule=hogwild")
     assert set(repository.metrics("report")) == {"episodic"}
     assert set(repository.metrics("profile")) == {"episodic"}
-    repository.run("git", "checkout", "--", ".")
-    repository.run("dvc", "checkout")
+    repository.restore()
 
 
 def test_queued_experiments_log_to_the_same_mlflow_store(repository):

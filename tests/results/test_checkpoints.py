@@ -187,7 +187,7 @@ def test_a_checkpoint_of_other_params_is_left_alone(folder):
     interrupt(folder, "nstep")
     write_params(folder, small_params(nstep={"gamma": 0.5}))
     said = finish(folder, "nstep")
-    assert "begins anew" in said
+    assert "starts over" in said
     assert "other params" in said
     assert checkpoints(folder)
 

@@ -52,13 +52,13 @@ def test_an_algorithm_with_other_params_is_left_out(measured):
     assert supplements.read(small_config(algorithms=["nstep"]))["speed"].empty
 
 
-def test_a_table_whose_environment_nothing_tells_is_not_shown(measured):
+def test_a_table_whose_environment_nothing_names_is_not_shown(measured):
     measured()
     SPEED_ABOUT.unlink()
     PROOF_ABOUT.write_bytes(json_bytes({"commit": "1234567", "cores": 2, "cpu": "a CPU"}))
     found = supplements.read(small_config())
     for name in ("proof", "price", "speed"):
-        assert found["left_out"][name] == "not shown, as no file beside it tells its environment"
+        assert found["left_out"][name] == "not shown, as no file beside it names its environment"
         assert found[name].empty
     assert not found["faults"].empty
 

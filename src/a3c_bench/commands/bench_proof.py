@@ -7,7 +7,7 @@ from a3c_bench.commands import number
 
 
 def run(
-    runs: Annotated[int | None, number("At most so many more; by default all.")] = None,
+    runs: Annotated[int | None, number("How many more, at most; by default all.")] = None,
 ) -> None:
     """Measure how often bench-check raises a false alarm and which slowdowns it finds; writes reports/gate."""
     require_own_source()

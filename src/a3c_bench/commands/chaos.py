@@ -10,7 +10,7 @@ from a3c_bench.commands import number
 
 def run(
     faults: Annotated[
-        int | None, number("So many, and as many bad inputs at most; by default each kind nine times, and all inputs.")
+        int | None, number("How many, and at most as many bad inputs; by default each kind nine times, and all inputs.")
     ] = None,
 ) -> None:
     """Strike trainings with faults at random moments, compare what they end with, and try bad inputs."""

@@ -7,7 +7,7 @@ from a3c_bench.commands import number
 
 
 def run(
-    seeds: Annotated[int | None, number("At most so many seeds of each system.")] = None,
+    seeds: Annotated[int | None, number("How many seeds of each system, at most.")] = None,
 ) -> None:
     """Train other systems beside this one, and write the comparison to reports/peers and the README."""
     require_own_source()

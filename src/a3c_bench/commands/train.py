@@ -12,7 +12,7 @@ def run(
     algorithm: Algorithm = None,
     seed: Seed = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", envvar="A3C_BENCH_FRESH", help="Begin anew, whatever checkpoint there is.")
+        bool, typer.Option("--fresh", envvar="A3C_BENCH_FRESH", help="Start over, whatever checkpoint there is.")
     ] = False,
 ) -> None:
     """Stage: train one model; goes on from its checkpoint where it was interrupted."""

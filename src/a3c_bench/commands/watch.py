@@ -18,7 +18,7 @@ def run(
     algorithm: Algorithm = None,
     seed: Seed = None,
     moment: Annotated[Moment, typer.Option(help="When in training: early, half-way or at the end.")] = "end",
-    episodes: Annotated[int, number("So many.")] = 3,
+    episodes: Annotated[int, number("How many.")] = 3,
 ) -> None:
     """Watch a trained policy play, in a window."""
     config = checked()

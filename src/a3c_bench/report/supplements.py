@@ -90,7 +90,7 @@ def supplement(config: Config, path: Path, about_path: Path) -> Supplement:
         return Supplement(pd.DataFrame(), about, "not measured yet")
     table, env = read_csv(path), about.get("env")
     if env is None:
-        return Supplement(table[:0], about, "not shown, as no file beside it tells its environment")
+        return Supplement(table[:0], about, "not shown, as no file beside it names its environment")
     if env != config.env:
         return Supplement(table[:0], about, f"measured on {env}, and so not shown on {config.env}")
     if "algorithm" not in table:

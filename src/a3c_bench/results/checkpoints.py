@@ -108,11 +108,11 @@ class Checkpoints:
             except (OSError, RefusedError) as error:
                 say(f"{reason(error)}; this checkpoint is not used")
                 continue
-            say(f"goes on from the checkpoint at {self._place(self._last)}; --fresh begins anew")
+            say(f"goes on from the checkpoint at {self._place(self._last)}; --fresh starts over")
             return self._last
         others = [path for path in sorted(self._all.glob(f"{self._run}-*")) if path != self._folder]
         if others and not paths:
-            say(f"begins anew: the checkpoints in {others[0]} are of other params or another version of the code")
+            say(f"starts over: the checkpoints in {others[0]} are of other params or another version of the code")
         return None
 
     def keep(self, checkpoint: Checkpoint) -> None:

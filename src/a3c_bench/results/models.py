@@ -1,5 +1,6 @@
 """Trained models as files, and as policies."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +44,13 @@ def load_parameters(path: Path, layout: Layout) -> Floats:
         if not np.isfinite(tensor).all():
             raise BadInputError(f"{path}: the tensor {name} has numbers that are not finite; train the model again")
     return np.concatenate([tensors[name].reshape(-1) for name in layout.shapes])
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that a model file says of itself; raises `BadInputError` where it cannot be read."""
+    try:
+        content = read_plain(path)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return dict(header.get("__metadata__", {}))
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise unreadable(path, error if isinstance(error, OSError) else ValueError("no safetensors file")) from None

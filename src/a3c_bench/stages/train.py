@@ -1,5 +1,8 @@
 """Stage `train`: one model of one algorithm and seed."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
@@ -17,6 +20,9 @@ from a3c_bench.stats import WINDOW, steps_to_threshold
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
 from a3c_bench.training.needs import require_room
+
+Table = Mapping[str, NDArray[Any]]
+"""Columns of one length, by name."""
 
 
 def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
@@ -59,8 +65,8 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
         models = {moment: save(layout.tensors(kept[index])) for moment, index in moments(len(kept)).items()}
         files = {
             **{model_path(algorithm, seed, moment): model for moment, model in models.items()},
-            folder / "curve.csv": curve(outcome),
-            folder / "updates.csv": updates(outcome),
+            folder / "curve.csv": table_bytes(curve(outcome)),
+            folder / "updates.csv": table_bytes(updates(outcome)),
             folder / "digests.csv": digests(outcome, config, algorithm, environment),
             folder / "metrics.json": json_bytes(metrics),
         }
@@ -81,32 +87,27 @@ def summarise(outcome: pool.Outcome, environment: EnvironmentInfo) -> dict[str, 
     }
 
 
-def curve(outcome: pool.Outcome) -> bytes:
-    """The return of every finished training episode, as CSV."""
+def curve(outcome: pool.Outcome) -> Table:
+    """Every finished training episode."""
     episodes = outcome.episodes
-    return csv_bytes(
-        ("env_step", "return", "length", "actor"),
-        zip(
-            outcome.episode_env_steps.tolist(),
-            episodes["return"].tolist(),
-            episodes["length"].tolist(),
-            episodes["actor"].tolist(),
-            strict=True,
-        ),
-    )
+    return {"env_step": outcome.episode_env_steps, **{name: episodes[name] for name in ("return", "length", "actor")}}
 
 
-def updates(outcome: pool.Outcome) -> bytes:
-    """The statistics of every turn, as CSV."""
+def updates(outcome: pool.Outcome) -> Table:
+    """The statistics of every turn."""
     turns = outcome.turns
     names = ("policy_loss", "value_error", "entropy", "gradient_norm")
-    columns: list[list[int] | list[float]] = [
-        list(range(1, len(turns) + 1)),
-        turns["actor"].tolist(),
-        np.cumsum(turns["env_steps"]).tolist(),
-        *(turns[name].tolist() for name in names),
-    ]
-    return csv_bytes(("turn", "actor", "env_step", *names), zip(*columns, strict=True))
+    return {
+        "turn": np.arange(1, len(turns) + 1),
+        "actor": turns["actor"],
+        "env_step": np.cumsum(turns["env_steps"]),
+        **{name: turns[name] for name in names},
+    }
+
+
+def table_bytes(table: Table) -> bytes:
+    """A table as CSV."""
+    return csv_bytes(tuple(table), zip(*(column.tolist() for column in table.values()), strict=True))
 
 
 def digests(outcome: pool.Outcome, config: Config, algorithm: str, environment: EnvironmentInfo) -> bytes:

@@ -41,7 +41,7 @@ KEEP_SHARE = 0.02
 """The share of the main process's time that taking checkpoints may cost, however large they are."""
 NO_CHECKPOINTS = (
     "no checkpoints: its state cannot be packed, or not into the room that there is; "
-    "if this training is interrupted, it begins anew"
+    "if this training is interrupted, it starts over"
 )
 SPARE, SPARE_BYTES = 2, 1 << 22
 """Room for so many times the size of an actor's packed state at the start, and so much more: a small one grows most.

@@ -76,7 +76,7 @@ class Schedule(ABC):
 
 
 class Hogwild(Schedule):
-    """As soon as ready (after Recht et al. 2011; Mnih et al. 2016): never twice the same.
+    """As soon as ready (after Recht et al. 2011; Mnih et al. 2016): every run ends with other bits.
 
     One lock is taken per turn, for its number and its record. The model and Adam's moments are changed without it, so
     updates can be lost; every update is dense, which is not the sparse setting of Recht et al. A checkpoint copies

@@ -71,9 +71,10 @@ def networks() -> Iterator[tuple[str, np.ndarray]]:
 
 
 def distributions() -> Iterator[tuple[str, np.ndarray]]:
-    """A categorical distribution of few and of many actions."""
-    for size in (2, 18):
-        policy, outputs = Categorical(size), 5 * floats(321, size)
+    """Categorical distributions of few and of many actions, and of several choices."""
+    policies = {"2": Categorical((2,)), "18": Categorical((18,)), "3 × 1 × 7": Categorical((3, 1, 7), several=True)}
+    for size, policy in policies.items():
+        outputs = 5 * floats(321, policy.size)
         noise, actions = policy.noise((321,)), policy.actions((321,))
         policy.draw(np.random.default_rng(1), noise)
         policy.sampler(outputs, noise, actions)(0, 321)

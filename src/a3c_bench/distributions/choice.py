@@ -7,4 +7,4 @@ from a3c_bench.environments.spaces import ActionSpec
 
 def distribution_for(action: ActionSpec) -> Distribution:
     """The distribution of a policy over such actions."""
-    return Categorical(action.count)
+    return Categorical((action.count,))

@@ -47,6 +47,11 @@ class Distribution(Protocol):
         """Outputs that a network gives it."""
         ...
 
+    @property
+    def free_outputs(self) -> int:
+        """How many of them, the last, are parameters of the network and do not depend on the observation."""
+        ...
+
     def noise(self, shape: tuple[int, ...]) -> Doubles:
         """Room for what sampling uses up (*shape, …)."""
         ...

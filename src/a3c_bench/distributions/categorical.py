@@ -20,6 +20,7 @@ class Categorical:
     sizes: tuple[int, ...]
     several: bool = False
     """Actions are (rows, choices); False: there is one choice, and they are (rows,)."""
+    free_outputs = 0
 
     @property
     def size(self) -> int:

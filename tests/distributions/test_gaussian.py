@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from a3c_bench.distributions.base import as_columns, sample
+from a3c_bench.distributions.choice import distribution_for
 from a3c_bench.distributions.gaussian import Gaussian
+from a3c_bench.environments.spaces import ActionSpec
+
+
+def test_it_is_that_of_numbers():
+    assert distribution_for(ActionSpec("numbers", (3,))) == Gaussian(3)
+    assert (Gaussian(3).size, Gaussian(3).free_outputs) == (6, 3)
 
 
 def test_samples_are_normal_and_independent():

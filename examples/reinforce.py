@@ -53,8 +53,15 @@ class Reinforce(Settings):
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """Tanh layers; the policy's outputs, and the baseline, read the last of them."""
-        outputs = self.distribution(environment).size
-        return DenseArchitecture(environment.observation.size, outputs, self.hidden, "tanh", policy_gain=0.01)
+        distribution = self.distribution(environment)
+        return DenseArchitecture(
+            environment.observation.size,
+            distribution.size,
+            self.hidden,
+            "tanh",
+            policy_gain=0.01,
+            free_outputs=distribution.free_outputs,
+        )
 
     def actor_maker(self, environment: EnvironmentInfo, seed: int, in_order: InOrder = map) -> MakeActor:
         """Makes the actors of training run `seed`."""

@@ -160,6 +160,20 @@ def test_a_saved_policy_acts_as_before(result, tmp_path):
     assert drawn <= {0, 1}
 
 
+@pytest.mark.parametrize("env", ["FrozenLake-v1", "Pendulum-v1"])
+def test_a_policy_speaks_the_environments_own_language(env, tmp_path):
+    """A place is a number there, and an action one that `step` takes, within its bounds."""
+    small = config().with_(env=env, nstep={"actors": 2, "envs": 2, "total_steps": 80})
+    a3c.train(small, "nstep").policy.save(tmp_path / "policy.safetensors")
+    policy = a3c.load_policy(tmp_path / "policy.safetensors")
+    played = gymnasium.make(env)
+    observation, _ = played.reset(seed=1)
+    for generator in (None, np.random.default_rng(1)):
+        assert played.action_space.contains(policy.act(observation, generator))
+    with pytest.raises(a3c.BadInputError, match=r"^observation: "):
+        policy.act([1e9, 2, 3, 4])
+
+
 def test_nothing_is_printed_or_written(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = config().with_(nstep={"total_steps": 1_600})
@@ -191,7 +205,7 @@ def test_without_a_params_file_there_are_the_projects_own(tmp_path, monkeypatch)
         (lambda: config().with_(wokers=4), "config: wokers: unknown key (value 4); workers is meant?"),
         (lambda: config().with_(workers=0), "config: workers: 0 is not allowed"),
         (lambda: config().with_(nstep={"envs": "many"}), "config: nstep.envs: 'many' is not allowed"),
-        (lambda: a3c.train(config(), "nsteps"), "algorithm: 'nsteps' is not allowed; the config has nstep, episodic"),
+        (lambda: a3c.train(config(), "nsteps"), "algorithm: 'nsteps' is not allowed; the config has nstep, episodic, ppo"),
         (lambda: a3c.train(config(), "nstep", seed=-1), "seed: -1 is not allowed"),
         (lambda: a3c.train(config(), "nstep", seed=0.5), "seed: 0.5 is not allowed"),
         (lambda: a3c.train(config().with_(env="Nowhere-v0"), "nstep"), "env: 'Nowhere-v0' cannot be made"),

@@ -11,7 +11,7 @@ from conftest import ROOT, environment, small_params, write_params
 from imports import PACKAGE, SOURCE, imports, module_file
 from ruamel.yaml import YAML
 
-from a3c_bench.config import Config
+from a3c_bench.config import ENVIRONMENT, Config
 from a3c_bench.results.checkpoints import DECIDING
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
@@ -109,8 +109,11 @@ def test_dependencies_are_locked_and_code_hashes_nothing_that_changes_by_itself(
 
 
 SECTIONS = {"nstep", "episodic", "ppo"}
-READ_SECTIONS = {"algorithm", "sections", "with_algorithm", "with_budget"}
-"""By these a config gives an algorithm's section."""
+READ_THROUGH = {
+    **dict.fromkeys(("algorithm", "sections", "with_algorithm", "with_budget"), SECTIONS),
+    **{key: set(ENVIRONMENT) for key in ("recipe", "with_env")},
+}
+"""What of a config gives other keys than its name says."""
 PARAMS = {name for name, field in Config.model_fields.items() if not field.exclude}
 
 
@@ -120,7 +123,7 @@ def keys_read(stage):
     for path in decides(stage) - {PACKAGE / "config.py"}:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("config"):
-                read |= SECTIONS if node.attr in READ_SECTIONS else {node.attr} & PARAMS
+                read |= READ_THROUGH.get(node.attr, {node.attr} & PARAMS)
     return read
 
 

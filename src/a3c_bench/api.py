@@ -5,7 +5,7 @@ import operator
 import re
 import sys
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import settings_class
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
-from a3c_bench.environments.spaces import as_float32
-from a3c_bench.errors import BadInputError
+from a3c_bench.environments.recipe import Recipe, make_plain
+from a3c_bench.environments.spaces import as_float32, flat_observation, own_action
+from a3c_bench.errors import BadInputError, describe_error
 from a3c_bench.kernels.library import open_kernels
 from a3c_bench.params import PARAMS_FILE
 from a3c_bench.processes import process_context, start_server
@@ -47,8 +48,8 @@ MOST_EPISODES, MOST_SEED = 100_000, 2**32 - 1
 class Policy:
     """A trained policy. It computes in memory that is used again, so in one thread at a time."""
 
-    env: str
-    """The environment that it was trained on, by its Gymnasium id."""
+    recipe: Recipe = field(repr=False)
+    """How the environment that it was trained on is made."""
     algorithm: str
     """The section of params that it was trained by."""
     seed: int
@@ -61,24 +62,37 @@ class Policy:
     def act(self, observation: ArrayLike, generator: Generator | None = None) -> Any:
         """The action to take, as the environment's `step` takes it: the most probable one, or drawn with `generator`.
 
-        observation: one, as the environment gives it (size,). Raises `BadInputError` for another shape.
+        observation: one, as the environment gives it. Raises `BadInputError` for one that does not fit its space.
         """
-        row, size = as_float32(observation), self._environment.observation.size
+        try:
+            row = as_float32(flat_observation(self._adapted, observation))
+        except (ValueError, TypeError, LookupError) as error:
+            raise BadInputError(f"observation: it does not fit {self.env} ({describe_error(error)})") from None
+        size = self._environment.observation.size
         if row.shape != (size,):
             raise BadInputError(f"observation: its shape {row.shape} is not allowed: {self.env} has {(size,)}")
         (action,) = evaluation.act(self._policy, row[None], generator)
-        return action
+        return own_action(self._adapted, action)
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file that holds all that `load_policy` needs; raises `BadInputError` if it cannot be."""
         section = self.settings.model_dump(mode="json")
-        about = {"env": self.env, "algorithm": self.algorithm, "seed": self.seed, "section": section}
+        about = {"env": asdict(self.recipe), "algorithm": self.algorithm, "seed": self.seed, "section": section}
         tensors = self.settings.layout(self._environment).tensors(self.parameters)
         write_all({Path(path): save(tensors, metadata={ABOUT: json.dumps(about, sort_keys=True)})})
 
+    @property
+    def env(self) -> str:
+        """The environment's Gymnasium id."""
+        return self.recipe.name
+
     @cached_property
     def _environment(self) -> EnvironmentInfo:
-        return describe(self.env)
+        return describe(self.recipe)
+
+    @cached_property
+    def _adapted(self) -> gymnasium.Env[Any, Any]:
+        return make_plain(self.recipe)
 
     @cached_property
     def _policy(self) -> ComputedPolicy:
@@ -127,7 +141,7 @@ def train(config: Config, algorithm: str, seed: int = 0, *, progress: bool = Fal
     if algorithm not in config.sections:
         raise BadInputError(f"algorithm: {algorithm!r} is not allowed; the config has {', '.join(config.sections)}")
     open_kernels(tell=progress)
-    environment, settings = describe(config.env), config.algorithm(algorithm)
+    environment, settings = describe(config.recipe), config.algorithm(algorithm)
     config.changed(algorithms=(algorithm,)).require_sense(environment)
     _require_known_to_workers(config.env)
     for warning in environment.warnings if config.schedule == "ordered" else ():
@@ -139,7 +153,7 @@ def train(config: Config, algorithm: str, seed: int = 0, *, progress: bool = Fal
     else:
         outcome = whole()
     return TrainingResult(
-        policy=Policy(config.env, algorithm, seed, settings, outcome.parameters),
+        policy=Policy(config.recipe, algorithm, seed, settings, outcome.parameters),
         curve=pd.DataFrame(curve(outcome)),
         updates=pd.DataFrame(updates(outcome)),
         env_steps=outcome.env_steps,
@@ -168,8 +182,8 @@ def load_policy(path: str | Path, config: Config | None = None) -> Policy:
     """
     path = Path(path)
     about = read_metadata(path).get(ABOUT)
-    env, algorithm, seed, settings = _pipelines(path, config) if about is None else _saved(path, about)
-    return Policy(env, algorithm, seed, settings, load_parameters(path, settings.layout(describe(env))))
+    recipe, algorithm, seed, settings = _pipelines(path, config) if about is None else _saved(path, about)
+    return Policy(recipe, algorithm, seed, settings, load_parameters(path, settings.layout(describe(recipe))))
 
 
 def _require_known_to_workers(env: str) -> None:
@@ -191,7 +205,7 @@ def _exit_unless_registered(env: str) -> None:
     sys.exit(env not in gymnasium.registry)
 
 
-def _pipelines(path: Path, config: Config | None) -> tuple[str, str, int, Settings]:
+def _pipelines(path: Path, config: Config | None) -> tuple[Recipe, str, int, Settings]:
     config = config or load_config()
     named = PIPELINES.fullmatch("/".join(path.parts[-2:]))
     if named is None or named["algorithm"] not in config.sections:
@@ -199,15 +213,16 @@ def _pipelines(path: Path, config: Config | None) -> tuple[str, str, int, Settin
             f"{path}: does not say which algorithm it is of; allowed: what Policy.save wrote, or "
             f"<algorithm>/seed-<n>.safetensors with an algorithm of the params: {', '.join(config.sections)}"
         )
-    return config.env, named["algorithm"], int(named["seed"]), config.algorithm(named["algorithm"])
+    return config.recipe, named["algorithm"], int(named["seed"]), config.algorithm(named["algorithm"])
 
 
-def _saved(path: Path, about: str) -> tuple[str, str, int, Settings]:
+def _saved(path: Path, about: str) -> tuple[Recipe, str, int, Settings]:
     try:
         found = json.loads(about)
         section = found["section"]
         settings = settings_class(section["kind"]).model_validate(section)
-        return str(found["env"]), str(found["algorithm"]), int(found["seed"]), settings
+        environment = {**found["env"], "wrappers": tuple(found["env"]["wrappers"])}
+        return Recipe(**environment), str(found["algorithm"]), int(found["seed"]), settings
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise BadInputError(f"{path}: what it says of its training cannot be read ({reason}); save it again") from None

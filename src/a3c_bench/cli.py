@@ -101,7 +101,7 @@ def checked(trains: bool = False) -> "Config":
     from a3c_bench.kernels.library import open_kernels
 
     open_kernels()
-    config.require_sense(describe(config.env))
+    config.require_sense(describe(config.recipe))
     return config
 
 

@@ -1,17 +1,19 @@
 """`params.yaml`, validated into one frozen `Config`."""
 
+import json
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, PositiveFloat, ValidationError
 from pydantic_core import ErrorDetails
 
 from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import kinds, settings_class
 from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.environments.recipe import Recipe
 from a3c_bench.errors import BadInputError
 from a3c_bench.params import PARAMS_FILE, read_yaml
 from a3c_bench.sections import Section
@@ -23,6 +25,9 @@ SectionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 # One file descriptor per worker is handed to every worker, and a process can be handed 256.
 Workers = Annotated[int, Field(ge=1, le=128)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
+MOST_EPISODE_STEPS = 10**7
+ENVIRONMENT = ("env", "max_episode_steps", "env_kwargs", "wrappers")
+"""The keys that decide which environment it is."""
 TAKEN = ("textbook",)
 """Names that the profile gives to something else."""
 
@@ -81,6 +86,9 @@ class Config(Section):
     """Everything that `params.yaml` says."""
 
     env: Annotated[str, Field(min_length=1)]
+    max_episode_steps: Annotated[int, Field(ge=1, le=MOST_EPISODE_STEPS)] | None = None
+    env_kwargs: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
+    wrappers: Annotated[tuple[str, ...], Field(default=(), strict=False)]
     algorithms: _Grid[SectionName]
     seeds: _Grid[Seed]
     schedule: ScheduleName
@@ -92,6 +100,15 @@ class Config(Section):
     profile: Profile
     sections: Annotated[dict[str, Settings], Field(exclude=True)]
     """The algorithms' sections, by name: those that are not listed in `algorithms` too."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How its environment is made."""
+        return Recipe(self.env, self.max_episode_steps, json.dumps(self.env_kwargs, sort_keys=True), self.wrappers)
+
+    def with_env(self, name: str) -> "Config":
+        """The same on another environment, made by its name alone; on its own one, made as before."""
+        return self if name == self.env else self.changed(env=name, max_episode_steps=None, env_kwargs={}, wrappers=())
 
     def algorithm(self, name: str) -> Settings:
         """The section `name`."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a3c_bench.algorithms.registry import own_source
-from a3c_bench.config import Config
+from a3c_bench.config import ENVIRONMENT, Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import cores, fingerprint
@@ -38,7 +38,7 @@ ENOUGH_TURNS = 64
 def require_machine(config: Config) -> None:
     """Raise `BadInputError` where this machine has too little for the trainings, or those of the profile."""
     for work in (config, most_work(config)):
-        require_room(work, describe(work.env), work.algorithms)
+        require_room(work, describe(work.recipe), work.algorithms)
 
 
 def remarks(config: Config) -> Iterator[str]:
@@ -57,7 +57,7 @@ def remarks(config: Config) -> Iterator[str]:
     if config.schedule == "hogwild":
         yield "schedule: hogwild is not reproducible: every run ends with other bits"
     else:
-        yield from describe(config.env).warnings
+        yield from describe(config.recipe).warnings
 
 
 def _idle(config: Config) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _unknown_to_dvc(config: Config) -> Iterator[str]:
 
 def estimate(config: Config) -> str:
     """How long a run takes if nothing of it is done yet."""
-    environment = describe(config.env)
+    environment = describe(config.recipe)
     paces = {name: Pace(config, name, environment) for name in config.algorithms}
     train = {name: pace.training(config) for name, pace in paces.items()}
     profile = profile_time(config, paces)
@@ -241,7 +241,7 @@ def ran_under(stage: str, config: Config, algorithm: str) -> bool:
     lock: Any = read_yaml(LOCK)
     before = lock["stages"][stage]["params"][str(PARAMS_FILE)]
     settings = config.algorithm(algorithm).model_dump(mode="json")
-    now = {"env": config.env, algorithm: settings}
+    now = {**{key: config.params()[key] for key in ENVIRONMENT}, algorithm: settings}
     return {key: before.get(key) for key in now} == now
 
 

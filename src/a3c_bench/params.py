@@ -3,8 +3,10 @@
 import errno
 import os
 import stat
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,6 +48,16 @@ def read_yaml(path: Path) -> object:
     except Exception as error:  # the parser's own mistakes too: KeyError for a version of YAML that it does not know
         reason = " ".join((str(error) if isinstance(error, YAMLError | ValueError) else repr(error)).split())
         raise BadInputError(f"{path}: not valid YAML: {reason}") from None
+
+
+def imported(target: str) -> Any:
+    """What `package.module:Name` names, in the current folder's modules too; raises whatever their own code raises."""
+    # However the command was started.
+    folder = str(Path.cwd())
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.append(folder)
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

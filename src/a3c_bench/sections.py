@@ -18,7 +18,7 @@ Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8, strict=F
 
 
 class Section(BaseModel):
-    """A section: every key is required, none is unknown, and nothing is quietly converted."""
+    """A section: a key without a default is required, none is unknown, and nothing is quietly converted."""
 
     # strict: a string, or a number with a fraction, is not turned into an integer.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

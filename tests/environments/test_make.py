@@ -3,6 +3,7 @@
 import pytest
 
 from a3c_bench.environments.make import EnvironmentInfo, describe
+from a3c_bench.environments.recipe import Recipe
 from a3c_bench.environments.spaces import ActionSpec, ObservationSpec
 from a3c_bench.errors import BadInputError
 
@@ -16,11 +17,31 @@ from a3c_bench.errors import BadInputError
         ("LunarLander-v3", 8, 4, 200.0, 1000, False),
     ],
 )
-def test_environments_that_are_supported(name, size, actions, threshold, limit, has_vector):
+def test_environments_that_need_no_adapting(name, size, actions, threshold, limit, has_vector):
     environment = describe(name)
-    sizes = ObservationSpec(size), ActionSpec(actions)
-    assert environment == EnvironmentInfo(name, *sizes, threshold, limit, has_vector)
+    specs = ObservationSpec((size,), "float32"), ActionSpec("choice", (actions,))
+    assert environment == EnvironmentInfo(Recipe(name), *specs, threshold, limit, has_vector=has_vector)
+    assert environment.is_plain
     assert environment.make_vector(3).reset(seed=0)[0].shape == (3, size)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "observation", "action"),
+    [
+        (Recipe("Pendulum-v1"), ObservationSpec((3,), "float32"), ActionSpec("numbers", (1,))),
+        (Recipe("FrozenLake-v1"), ObservationSpec((16,), "int64"), ActionSpec("choice", (4,))),
+        (Recipe("Blackjack-v1", 50), ObservationSpec((45,), "int64"), ActionSpec("choice", (2,))),
+        (Recipe("Taxi-v4"), ObservationSpec((500,), "int64"), ActionSpec("choice", (6,))),
+        (Recipe("BipedalWalker-v3"), ObservationSpec((24,), "float32"), ActionSpec("numbers", (4,))),
+        (Recipe("CarRacing-v3"), ObservationSpec((96, 96, 3), "uint8"), ActionSpec("numbers", (3,))),
+    ],
+)
+def test_environments_that_are_adapted(recipe, observation, action):
+    environment = describe(recipe)
+    assert (environment.observation, environment.action, environment.adapted) == (observation, action, True)
+    assert not environment.has_vector and not environment.is_plain
+    observations, _ = environment.make_vector(2).reset(seed=0)
+    assert (observations.shape, observations.dtype.name) == ((2, observation.size), observation.dtype)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +50,8 @@ def test_environments_that_are_supported(name, size, actions, threshold, limit, 
         ("NoSuchEnv-v9", "cannot be made"),
         ("no such env", "cannot be made"),
         ("CartPole-v99", "cannot be made"),
-        ("Pendulum-v1", "action space Box.*allowed: Discrete"),
-        ("FrozenLake-v1", "observation space Discrete.*allowed: a flat Box"),
-        ("Blackjack-v1", "observation space Tuple.*allowed: a flat Box"),
-        ("CarRacing-v3", "env: "),
+        ("Blackjack-v1", "no time limit.*set max_episode_steps"),
+        ("CliffWalking-v1", "no time limit.*set max_episode_steps"),
     ],
 )
 def test_environments_that_are_not(name, fragment):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from a3c_bench.distributions.categorical import Categorical
+from a3c_bench.distributions.gaussian import Gaussian
 from a3c_bench.kernels.library import call
 from a3c_bench.learning.episodes import EpisodeLog
 from a3c_bench.learning.optimizer import Adam, clip, length
@@ -45,6 +46,7 @@ NETWORKS = {
     "as episodic's": DenseArchitecture(4, 2, (25, 50), "relu", True, Critic(25, True, True)),
     "wide": DenseArchitecture(33, 18, (129, 17), "tanh", critic=Critic(20)),
     "narrow": DenseArchitecture(3, 1, (5, 15), "relu", critic=Critic(bounded=True)),
+    "with free outputs": DenseArchitecture(5, 6, (33, 20), "tanh", free_outputs=3),
 }
 
 
@@ -71,9 +73,10 @@ def networks() -> Iterator[tuple[str, np.ndarray]]:
 
 
 def distributions() -> Iterator[tuple[str, np.ndarray]]:
-    """A categorical distribution of few and of many actions."""
-    for size in (2, 18):
-        policy, outputs = Categorical(size), 5 * floats(321, size)
+    """Categorical distributions of few and of many actions, and of several choices; a Gaussian."""
+    policies = {"2": Categorical((2,)), "18": Categorical((18,)), "3 × 1 × 7": Categorical((3, 1, 7), several=True)}
+    for size, policy in {**policies, "3 numbers": Gaussian(3)}.items():
+        outputs = 5 * floats(321, policy.size)
         noise, actions = policy.noise((321,)), policy.actions((321,))
         policy.draw(np.random.default_rng(1), noise)
         policy.sampler(outputs, noise, actions)(0, 321)
@@ -83,7 +86,8 @@ def distributions() -> Iterator[tuple[str, np.ndarray]]:
         yield f"log-probabilities of {size}", taken.log_probabilities
         yield f"entropies of {size}", taken.entropies
         yield f"loss's gradient of {size}", taken.loss_gradient(321, floats(321), floats(321, seed=2))
-        yield f"probabilities of {size}", policy.probabilities(outputs)
+        if size in policies:
+            yield f"probabilities of {size}", policy.probabilities(outputs)
 
 
 def vectors() -> Iterator[tuple[str, np.ndarray]]:

@@ -107,6 +107,28 @@ def forward_in_double(architecture, parameters, observations):
     return outputs, np.tanh(values) if architecture.critic.bounded else values
 
 
+def test_free_outputs_are_their_biases_and_only_these_learn():
+    architecture = DenseArchitecture(6, 5, (20,), "tanh", free_outputs=2)
+    parameters = architecture.initial(np.random.default_rng(0))
+    actor = architecture.layers(parameters)["actor"]
+    assert not actor.weight[:, 3:].any() and not actor.bias[3:].any() and actor.weight[:, :3].all()
+    actor.bias[3:] = 0.5, -2
+    network, rows, gradient = architecture.bind(parameters), architecture.rows(30), np.empty_like(parameters)
+    rows.observations[:] = floats(30, 6)
+    network.forward(rows, 0, 30)
+    assert np.array_equal(rows.outputs[:, 3:], np.tile(np.float32([0.5, -2]), (30, 1)))
+    by_outputs = floats(30, 5, seed=1)
+    network.backward(rows, by_outputs, floats(30, seed=2), gradient)
+    found = architecture.layers(gradient)
+    assert not found["actor"].weight[:, 3:].any() and found["actor"].weight[:, :3].all()
+    np.testing.assert_allclose(found["actor"].bias, by_outputs.sum(0), rtol=1e-5)
+    others = by_outputs.copy()
+    others[:, 3:] = 0
+    without = np.empty_like(gradient)
+    network.backward(rows, others, floats(30, seed=2), without)
+    assert np.array_equal(architecture.layers(without)["hidden.0"].weight, found["hidden.0"].weight)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("critic", [Critic(), Critic(20), Critic(7, True, True), Critic(None, True), Critic(40)])
 @pytest.mark.parametrize("hidden", [(5,), (64, 64), (25, 50, 25)])
@@ -165,9 +187,10 @@ def test_exponentials_and_logarithms_are_rounded_once():
     outputs = np.zeros((200_001, 2), np.float32)
     outputs[:, 1] = np.linspace(-120, 120, len(outputs))
     probabilities, log_probabilities, entropies = np.empty_like(outputs), *np.empty((2, len(outputs)), np.float32)
-    call("categorical_probabilities", *outputs.shape, outputs, probabilities)
-    taken = (outputs, np.ones(len(outputs), np.int64), log_probabilities, entropies, len(outputs))
-    call("categorical_taken", outputs.shape[1], *taken)
+    choice = (1, np.array([2]))
+    call("categorical_probabilities", len(outputs), *choice, outputs, probabilities)
+    taken = (outputs, np.ones(len(outputs), np.int64), log_probabilities, np.empty_like(entropies), entropies)
+    call("categorical_taken", *choice, *taken, len(outputs))
     x = outputs[:, 1].astype(np.float64)
     exact = 1 / (1 + np.exp(-x))
     assert np.abs(probabilities[:, 1] - exact).max() <= np.spacing(np.float32(1))

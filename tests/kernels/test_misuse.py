@@ -41,7 +41,7 @@ def test_parameters_of_another_size_are_refused():
 
 
 def test_actions_weights_and_rows_that_are_not_there_are_refused():
-    policy = Categorical(2)
+    policy = Categorical((2,))
     with pytest.raises(TypeError):
         policy.taken(zeros(5, 2), np.zeros(4, np.int64))
     taken = policy.taken(zeros(5, 2), np.zeros(5, np.int64))

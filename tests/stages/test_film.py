@@ -41,17 +41,17 @@ def test_a_film_is_a_small_animated_picture_of_three_episodes(trained, capsys):
 
 
 def test_the_filmed_episode_is_the_first_of_the_evaluation(trained):
-    environment = describe(trained.env)
+    environment = describe(trained.recipe)
     policy = load_policy(trained, "nstep", 0, environment)
     # A single environment and a vector of them draw the same first state from the same seed.
     evaluated = evaluate(policy, environment, 1, 0, sampled=False)
-    assert film.record("", policy, trained.env, 0).returns[-1] == evaluated.returns[0]
+    assert film.record("", policy, trained.recipe, 0).returns[-1] == evaluated.returns[0]
 
 
 def test_an_environment_without_pictures_leaves_the_panel_empty(trained, monkeypatch):
     monkeypatch.setattr(gymnasium.envs.classic_control.CartPoleEnv, "metadata", {"render_modes": []})
-    policy = load_policy(trained, "nstep", 0, describe(trained.env))
-    take = film.record("", policy, trained.env, 0)
+    policy = load_policy(trained, "nstep", 0, describe(trained.recipe))
+    take = film.record("", policy, trained.recipe, 0)
     assert {color for frame in take.frames for _, color in frame.getcolors()} == {(254, 254, 254)}
 
 

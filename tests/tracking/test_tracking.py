@@ -78,3 +78,18 @@ def test_a_locked_database_is_left_out(a3c_bench, workspace):
     finally:
         database.rollback()
         database.close()
+
+
+@pytest.mark.slow
+@MLFLOW_WARNINGS
+def test_a_policy_over_numbers_is_served(a3c_bench, workspace, client, runs):
+    write_params(workspace, small_params(env="Pendulum-v1", algorithms=["nstep"], nstep={"total_steps": 1_600}))
+    result = a3c_bench("train", A3C_BENCH_TRACKING="wait")
+    assert (result.returncode, result.stderr) == (0, "")
+    trained = dict(runs())["train nstep seed 0"]
+    mlflow.set_tracking_uri(f"sqlite:///{workspace / 'mlflow.db'}")
+    (model,) = client.search_logged_models([trained.info.experiment_id], f"source_run_id = '{trained.info.run_id}'")
+    served = mlflow.pyfunc.load_model(model.model_uri)
+    assert [column.name for column in served.metadata.signature.outputs] == ["action_0", "deviation_0"]
+    answer = served.predict(np.zeros((2, 3), np.float32))
+    assert list(answer) == ["action_0", "deviation_0"] and (answer["deviation_0"] > 0).all()

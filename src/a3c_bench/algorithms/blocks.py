@@ -103,9 +103,11 @@ class BlockSettings(Settings):
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """Shared tanh layers with a linear actor and a linear critic."""
+        distribution = self.distribution(environment)
         return DenseArchitecture(
             inputs=environment.observation.size,
-            outputs=self.distribution(environment).size,
+            outputs=distribution.size,
+            free_outputs=distribution.free_outputs,
             hidden=self.hidden,
             activation="tanh",
             policy_gain=FIRST_POLICY_GAIN,

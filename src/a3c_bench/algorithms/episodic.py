@@ -53,9 +53,11 @@ class Episodic(Settings):
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """ReLU layers on the L2-normalised observation; a critic of its own, in (−1, 1), on the detached features."""
+        distribution = self.distribution(environment)
         return DenseArchitecture(
             inputs=environment.observation.size,
-            outputs=self.distribution(environment).size,
+            outputs=distribution.size,
+            free_outputs=distribution.free_outputs,
             hidden=self.hidden,
             activation="relu",
             normalised=True,

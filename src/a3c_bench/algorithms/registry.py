@@ -3,11 +3,11 @@
 import inspect
 import sys
 from collections.abc import Mapping
-from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from a3c_bench.algorithms.base import Settings
+from a3c_bench.params import imported
 from a3c_bench.supervision import StoppedError
 
 GROUP = "a3c_bench.algorithms"
@@ -32,7 +32,7 @@ def settings_class(kind: object) -> type[Settings]:
     if not (module and name):
         raise ValueError(f"allowed: {', '.join(sorted(known))}, or package.module:Name of your own")
     try:
-        found = getattr(_imported(module), name)
+        found = imported(target)
     except StoppedError:
         raise
     except BaseException as error:  # a module's own code may raise anything
@@ -56,11 +56,3 @@ def own_source(settings: Settings) -> Path | None:
     """The same where it comes from outside this package; None for a class that is built in."""
     path = source_of(settings)
     return None if path == Path(__file__).resolve().parents[1] else path
-
-
-def _imported(module: str) -> object:
-    # The current folder's modules too, however the command was started.
-    folder = str(Path.cwd())
-    if folder not in sys.path and "" not in sys.path:
-        sys.path.append(folder)
-    return import_module(module)

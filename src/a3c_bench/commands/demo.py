@@ -65,7 +65,7 @@ def measure(config: "Config") -> dict[str, float]:
     ours = Point(config.algorithms[0], config.schedule, config.workers, config.threads)
     textbook = Point(TEXTBOOK, "hogwild", config.workers, 1)
     once = config.changed(profile=config.profile.changed(repeats=1))
-    measured = measure_points(once, describe(config.env), [ours, textbook])
+    measured = measure_points(once, describe(config.recipe), [ours, textbook])
     rate, slow = (measured[point].samples[0].rate for point in (ours, textbook))
     return {"rate": rate, "textbook_rate": slow, "ratio": rate / slow}
 
@@ -84,7 +84,7 @@ def write_page(config: "Config", speed: dict[str, float]) -> None:
     trained = read_json(train_folder(algorithm, seed) / "metrics.json")
     use_style()
     bands, title = learning_tables(config), f"{algorithm} on {config.env}, seed {seed}"
-    drawn = render(returns.learning(*bands, describe(config.env).reward_threshold, title))
+    drawn = render(returns.learning(*bands, describe(config.recipe).reward_threshold, title))
     context: dict[str, Any] = {
         "title": title,
         "config": config,

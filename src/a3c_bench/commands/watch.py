@@ -35,9 +35,9 @@ def show(config: "Config", algorithm: str, seed: int, moment: Moment, episodes: 
     from a3c_bench.results.files import film_path
     from a3c_bench.results.models import load_policy
 
-    policy = load_policy(config, algorithm, seed, describe(config.env), moment)
+    policy = load_policy(config, algorithm, seed, describe(config.recipe), moment)
     try:
-        environment = make_shown(config.env, "human")
+        environment = make_shown(config.recipe, "human")
         for episode in range(episodes):
             *_, total = play(policy, environment, evaluation_start(seed) + episode)
             print(f"{algorithm} seed {seed}, {moment}: episode {episode + 1}, return {total:g}", flush=True)

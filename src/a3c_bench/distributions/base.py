@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from a3c_bench.arrays import Doubles, Floats
 
@@ -45,6 +47,11 @@ class Distribution(Protocol):
         """Outputs that a network gives it."""
         ...
 
+    @property
+    def free_outputs(self) -> int:
+        """How many of them, the last, are parameters of the network and do not depend on the observation."""
+        ...
+
     def noise(self, shape: tuple[int, ...]) -> Doubles:
         """Room for what sampling uses up (*shape, …)."""
         ...
@@ -62,11 +69,11 @@ class Distribution(Protocol):
         ...
 
     def mode(self, outputs: Floats) -> Any:
-        """The most probable actions."""
+        """The most probable actions (rows, …)."""
         ...
 
-    def probabilities(self, outputs: Floats) -> Floats:
-        """Of every action (rows, size)."""
+    def described(self, outputs: Floats) -> dict[str, Floats]:
+        """What else there is to know of every row's distribution, by name: (rows,) each."""
         ...
 
     def taken(self, outputs: Floats, actions: Any) -> Taken:
@@ -80,3 +87,10 @@ def sample(distribution: Distribution, outputs: Floats, generator: Generator) ->
     distribution.draw(generator, noise)
     distribution.sampler(outputs, noise, actions)(0, len(outputs))
     return actions
+
+
+def as_columns(distribution: Distribution, outputs: Floats) -> dict[str, NDArray[Any]]:
+    """The most probable actions and what else there is to know, as the columns of a table: (rows,) each."""
+    actions = np.asarray(distribution.mode(outputs))
+    columns = {"action": actions} if actions.ndim == 1 else {f"action_{k}": part for k, part in enumerate(actions.T)}
+    return {**columns, **distribution.described(outputs)}

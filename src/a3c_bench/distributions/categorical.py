@@ -1,73 +1,92 @@
-"""The categorical distribution over a finite number of actions; a network's outputs are its logits."""
+"""One or several choices between finitely many actions; a network's outputs are the logits of each in turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.random import Generator
 
 from a3c_bench.arrays import Doubles, Floats, Integers
-from a3c_bench.kernels.library import FLOATS, address, call, prepare, require_sizes
+from a3c_bench.distributions.taken import TakenByKernels
+from a3c_bench.kernels.library import call, prepare, require_sizes
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """A choice of `size` actions; outputs are unnormalised log-probabilities (rows, size)."""
+    """Choices that are independent of each other, of `sizes[c]` actions; outputs are unnormalised log-probabilities."""
 
-    size: int
+    sizes: tuple[int, ...]
+    several: bool = False
+    """Actions are (rows, choices); False: there is one choice, and they are (rows,)."""
+    free_outputs = 0
+
+    @property
+    def size(self) -> int:
+        """Outputs that a network gives it."""
+        return sum(self.sizes)
+
+    @cached_property
+    def _kernels(self) -> tuple[int, Integers]:
+        """What the kernels know of it."""
+        return len(self.sizes), np.array(self.sizes, np.int64)
+
+    def _shape(self, rows: tuple[int, ...]) -> tuple[int, ...]:
+        return (*rows, len(self.sizes)) if self.several else rows
 
     def noise(self, shape: tuple[int, ...]) -> Doubles:
-        """Room for what sampling uses up: one number in [0, 1) for each action to be drawn."""
-        return np.zeros(shape)
+        """Room for what sampling uses up: one number in [0, 1) for each choice to be made."""
+        return np.zeros(self._shape(shape))
 
     def draw(self, generator: Generator, noise: Doubles) -> None:
         """Fill that room. A generator's plain numbers are the same everywhere; others go through the C library."""
         generator.random(out=noise)
 
     def actions(self, shape: tuple[int, ...]) -> Integers:
-        """Room for actions."""
-        return np.zeros(shape, np.int64)
+        """Room for actions, each choice's counted from 0."""
+        return np.zeros(self._shape(shape), np.int64)
 
     def sampler(self, outputs: Floats, noise: Doubles, actions: Integers) -> Callable[[int, int], None]:
-        """Draws actions (rows,), from row `start` to `stop`, by inverting the cumulative probabilities."""
-        return prepare("categorical_sample", outputs.shape[1], outputs, noise, actions)
+        """Draws actions from row `start` to `stop`, by inverting the cumulative probabilities."""
+        return prepare("categorical_sample", *self._kernels, outputs, noise, actions)
 
     def mode(self, outputs: Floats) -> Integers:
-        """The most probable action of every row."""
-        return cast(Integers, outputs.argmax(axis=-1))
+        """The most probable actions of every row."""
+        chosen = [outputs[:, start:stop].argmax(axis=-1) for start, stop in self._bounds]
+        return np.stack(chosen, axis=-1) if self.several else chosen[0]
+
+    @property
+    def _bounds(self) -> list[tuple[int, int]]:
+        """Where each choice's outputs are."""
+        return list(pairwise([0, *np.cumsum(self.sizes).tolist()]))
 
     def probabilities(self, outputs: Floats) -> Floats:
         """Of every action (rows, size)."""
         result = np.empty_like(outputs)
-        call("categorical_probabilities", *outputs.shape, outputs, result)
+        call("categorical_probabilities", len(outputs), *self._kernels, outputs, result)
         return result
 
-    def taken(self, outputs: Floats, actions: Integers) -> "Taken":
-        """How probable `actions` (rows,) are."""
-        return Taken(outputs, actions)
+    def described(self, outputs: Floats) -> dict[str, Floats]:
+        """The probability of every action."""
+        names = [
+            f"probability_{choice}_{action}" if self.several else f"probability_{action}"
+            for choice, size in enumerate(self.sizes)
+            for action in range(size)
+        ]
+        return dict(zip(names, self.probabilities(outputs).T, strict=True))
 
-
-class Taken:
-    """Actions that were taken, under the distribution: their log-probabilities, entropies, and gradients."""
-
-    def __init__(self, outputs: Floats, actions: Integers) -> None:
-        rows, self._size = outputs.shape
-        require_sizes(rows, actions)
-        self.log_probabilities, self.entropies = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
-        self._by_outputs, self._no_weights = np.zeros_like(outputs), np.zeros(rows, np.float32)
-        taken = (self._size, outputs, actions)
-        self._evaluate = prepare("categorical_taken", *taken, self.log_probabilities, self.entropies)
-        self._gradient = prepare("categorical_gradient", *taken, self.entropies, self._by_outputs)
-
-    def evaluate(self, count: int) -> None:
-        """Fill log-probabilities and entropies of the first so many rows."""
-        if count > len(self.entropies):
-            raise TypeError(f"there are {len(self.entropies)} rows, not {count}")
-        self._evaluate(count)
-
-    def loss_gradient(self, count: int, weights: Floats, entropy_weights: Floats | None = None) -> Floats:
-        """Gradient of −Σ weight · log π(action) − Σ entropy weight · H(π) by the outputs (rows, size)."""
-        entropy_weights = self._no_weights if entropy_weights is None else entropy_weights
-        self._gradient(count, address(weights, FLOATS, count), address(entropy_weights, FLOATS, count))
-        return self._by_outputs[:count]
+    def taken(self, outputs: Floats, actions: Integers) -> TakenByKernels:
+        """How probable `actions` are."""
+        rows, (choices, _) = len(outputs), self._kernels
+        require_sizes(rows * choices, actions)
+        log_probabilities, entropies = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+        of_choices = np.zeros((rows, choices), np.float32)
+        by_outputs, chosen = np.zeros_like(outputs), (*self._kernels, outputs, actions)
+        return TakenByKernels(
+            log_probabilities,
+            entropies,
+            by_outputs,
+            prepare("categorical_taken", *chosen, log_probabilities, of_choices, entropies),
+            prepare("categorical_gradient", *chosen, of_choices, by_outputs),
+        )

@@ -12,13 +12,13 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from a3c_bench.environments.packing import Packing, Replayed, Together, make_plain
-from a3c_bench.environments.spaces import ActionSpec, ObservationSpec
+from a3c_bench.environments.packing import Packing, Replayed, Together
+from a3c_bench.environments.recipe import LONGEST_REASON, Recipe, make_own, make_plain
+from a3c_bench.environments.spaces import ActionSpec, ObservationSpec, adapt
 from a3c_bench.environments.trial import findings, keeps_state, survives
 from a3c_bench.errors import BadInputError, describe_error
 from a3c_bench.supervision import StoppedError
 
-LONGEST_REASON = 300
 TRIED_COUNT = 2
 """Environments of a vector that is tried."""
 
@@ -27,13 +27,15 @@ TRIED_COUNT = 2
 class EnvironmentInfo:
     """An environment: what has to be known of it, and how it is made."""
 
-    name: str
+    recipe: Recipe
     observation: ObservationSpec
     action: ActionSpec
     reward_threshold: float | None
     max_episode_steps: int | None = None
+    adapted: bool = False
+    """Its observations or its actions pass through wrappers of ours."""
     has_vector: bool = False
-    """There is a vector version of its own."""
+    """There is a vector version of its own, which can be used."""
     nondeterministic: bool = False
     """It is registered so."""
     packing: Packing | None = None
@@ -42,18 +44,30 @@ class EnvironmentInfo:
     timed: bool = False
     """Measure the time of its steps; costs a little on each."""
 
+    @property
+    def name(self) -> str:
+        """Its Gymnasium id."""
+        return self.recipe.name
+
+    @property
+    def is_plain(self) -> bool:
+        """Its name alone makes it, with rows of numbers and one choice, as the textbook loop knows them."""
+        return self.recipe == Recipe(self.name) and not self.adapted
+
     def make_single(self) -> gymnasium.Env[Any, Any]:
         """One environment, which can be packed if any of this name can."""
         environment = self._single(self.packing)
         return TimedEnvironment(environment) if self.timed else environment  # type: ignore[return-value]
 
     def _single(self, packing: Packing | None) -> gymnasium.Env[Any, Any]:
-        return Replayed(self.name) if packing == "replayed" else make_plain(self.name)
+        return Replayed(self.recipe) if packing == "replayed" else make_plain(self.recipe)
 
     def make_vector(self, count: int) -> VectorEnv[Any, Any, Any]:
         """`count` environments stepped together: the environment's own vector version where it has one."""
         if self.has_vector:
-            environment = gymnasium.make_vec(self.name, num_envs=count, vectorization_mode="vector_entry_point")
+            environment = gymnasium.make_vec(
+                self.name, count, vectorization_mode="vector_entry_point", **self.recipe.options
+            )
         else:
             environment = Together([self._single(self.vector_packing) for _ in range(count)])
         return TimedEnvironment(environment) if self.timed else environment  # type: ignore[return-value]
@@ -86,7 +100,7 @@ class EnvironmentInfo:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why it may give other bits for other numbers of workers, under `ordered` too: tried, once in a process."""
-        with own_code(self.name, "fails when it is stepped"):
+        with own_code(self.recipe, "fails when it is stepped"):
             found = _findings(self.untried)
         return tuple(f"env: {self.name}: {finding}; other workers may give other bits" for finding in found)
 
@@ -134,34 +148,42 @@ class TimedEnvironment:
         return result
 
 
-@cache
-def describe(name: str) -> EnvironmentInfo:
-    """What has to be known of environment `name`; raises `BadInputError` if it is unknown or not supported.
+def describe(recipe: Recipe | str) -> EnvironmentInfo:
+    """What has to be known of an environment, by its recipe, or by its name alone; it is found out once in a process.
 
-    It is made, reset, stepped once and closed: whatever its own code raises is told in one line.
+    It is made, reset, stepped once and closed: whatever its own code raises is told in one line. Raises `BadInputError`
+    for that, and where it is unknown or makes no sense.
     """
-    _require_survival(name)
-    with own_code(name, "cannot be made"):
-        environment = make_plain(name)
-    with own_code(name, "fails when it is reset, stepped and closed"):
-        info = _describe(name, environment)
-        use_once(environment)
-    with own_code(name, "cannot be made as a vector"):
+    return _described(Recipe(recipe) if isinstance(recipe, str) else recipe)
+
+
+@cache
+def _described(recipe: Recipe) -> EnvironmentInfo:
+    _require_survival(recipe)
+    with own_code(recipe, "cannot be made"):
+        environment = make_own(recipe)
+    with own_code(recipe, "fails when it is reset, stepped and closed"):
+        info = _describe(recipe, environment)
+        use_once(adapt(environment))
+    with own_code(recipe, "cannot be made as a vector"):
         _require_next_step_reset(info)
     return info
 
 
-def _require_survival(name: str) -> None:
+def _require_survival(recipe: Recipe) -> None:
     """Raise `BadInputError` where the code of a package that is not Gymnasium's ends or stops its process."""
-    entry = getattr(gymnasium.registry.get(name), "entry_point", None)
-    if ":" not in name and (entry is None or (isinstance(entry, str) and entry.startswith("gymnasium."))):
+    entry = getattr(gymnasium.registry.get(recipe.name), "entry_point", None)
+    gymnasiums = entry is None or (isinstance(entry, str) and entry.startswith("gymnasium."))
+    if gymnasiums and ":" not in recipe.name and not recipe.wrappers:
         return
-    if not survives(partial(_make_and_use, name)):
-        raise BadInputError(f"env: the code of {name!r} ends the process that it runs in, or does not come to an end")
+    if not survives(partial(_make_and_use, recipe)):
+        raise BadInputError(
+            f"env: the code of {recipe.name!r} ends the process that it runs in, or does not come to an end"
+        )
 
 
-def _make_and_use(name: str) -> None:
-    use_once(make_plain(name))
+def _make_and_use(recipe: Recipe) -> None:
+    use_once(make_plain(recipe))
 
 
 def use_once(environment: gymnasium.Env[Any, Any]) -> None:
@@ -175,7 +197,7 @@ def use_once(environment: gymnasium.Env[Any, Any]) -> None:
 
 
 @contextmanager
-def own_code(name: str, what: str) -> Iterator[None]:
+def own_code(recipe: Recipe, what: str) -> Iterator[None]:
     """Whatever an environment's own code raises becomes a `BadInputError` of one line; so does its wish to exit."""
     try:
         with warnings.catch_warnings():
@@ -186,24 +208,28 @@ def own_code(name: str, what: str) -> Iterator[None]:
         raise
     except BaseException as error:
         reason = describe_error(error)[:LONGEST_REASON]
-        raise BadInputError(f"env: {name!r} {what} ({reason}); allowed: an installed Gymnasium id") from None
+        allowed = "an installed Gymnasium id" + (", and env_kwargs that it takes" if recipe.options else "")
+        raise BadInputError(f"env: {recipe.name!r} {what} ({reason}); allowed: {allowed}") from None
 
 
-def _describe(name: str, environment: gymnasium.Env[Any, Any]) -> EnvironmentInfo:
+def _describe(recipe: Recipe, environment: gymnasium.Env[Any, Any]) -> EnvironmentInfo:
+    name = recipe.name
     try:
         observation, action = ObservationSpec.of(environment.observation_space), ActionSpec.of(environment.action_space)
     except ValueError as error:
         raise BadInputError(f"env: {name!r} has {error}") from None
     spec = environment.spec
     if spec is None or spec.max_episode_steps is None:
-        raise BadInputError(f"env: {name!r} has no time limit, so an episode may never end; allowed: one that has")
+        raise BadInputError(f"env: {name!r} has no time limit, so an episode may never end; set max_episode_steps")
+    adapted = adapt(environment) is not environment
     return EnvironmentInfo(
-        name,
+        recipe,
         observation,
         action,
         spec.reward_threshold,
         spec.max_episode_steps,
-        has_vector=spec.vector_entry_point is not None,
+        adapted=adapted,
+        has_vector=spec.vector_entry_point is not None and not adapted and not recipe.wrappers,
         nondeterministic=spec.nondeterministic,
     )
 
@@ -218,7 +244,7 @@ def _require_next_step_reset(info: EnvironmentInfo) -> None:
         )
 
 
-def make_shown(name: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+def make_shown(recipe: Recipe, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
     """One environment to look at; `render_mode`: Gymnasium's word for how it is shown, if at all."""
     # Not every environment knows the word: it is said where it is needed only.
-    return make_plain(name) if render_mode is None else make_plain(name, render_mode=render_mode)
+    return make_plain(recipe) if render_mode is None else make_plain(recipe, render_mode=render_mode)

@@ -13,21 +13,18 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
+from a3c_bench.environments.recipe import Recipe, make_plain
+
 Packing = Literal["pickled", "replayed", "pinned"]
 """Pinned: it cannot be packed, so there are no checkpoints and its actor stays where it is."""
-
-
-def make_plain(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
-    """One environment as Gymnasium makes it, with its time limit."""
-    return gymnasium.make(name, disable_env_checker=True, **options)
 
 
 class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Packs its random state at the last reset and the actions since, which its copy takes again."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(make_plain(name))
-        self._name = name
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(make_plain(recipe))
+        self._recipe = recipe
         self._start: int | np.random.Generator | None = None
         self._actions: list[Any] = []
 
@@ -44,7 +41,7 @@ class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.step(action)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _replay, (self._name, self._start, np.array(self._actions))
+        return _replay, (self._recipe, self._start, np.array(self._actions))
 
     @property
     def room(self) -> int:
@@ -53,8 +50,8 @@ class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
         return (limit or 0) * np.asarray(self.action_space.sample()).nbytes
 
 
-def _replay(name: str, start: int | np.random.Generator | None, actions: Any) -> Replayed:
-    environment = Replayed(name)
+def _replay(recipe: Recipe, start: int | np.random.Generator | None, actions: Any) -> Replayed:
+    environment = Replayed(recipe)
     if isinstance(start, int):
         environment.reset(seed=start)
     elif start is not None:

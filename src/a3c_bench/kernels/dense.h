@@ -10,8 +10,9 @@ struct layer {
     int64_t inputs, outputs, weight, bias;
 };
 
+// The last `free_outputs` outputs of the actor do not depend on the observation: their weights are 0 and stay so.
 struct dense {
-    int64_t inputs, activation, normalised, detached, bounded, hidden_layers;
+    int64_t inputs, activation, normalised, detached, bounded, free_outputs, hidden_layers;
     struct layer actor, critic, critic_hidden;  // without a hidden layer of the critic's own its sizes are 0
     const struct layer *hidden;
 };
@@ -107,6 +108,14 @@ void dense_forward(
     if (network->bounded) activate(TANH, rows, batch->values + start);
 }
 
+// No gradient by the weights of the actor's free outputs.
+static void keep_free(const struct dense *network, float *by_weights) {
+    const struct layer *actor = &network->actor;
+    for (int64_t input = 0; input < actor->inputs; input++)
+        for (int64_t output = actor->outputs - network->free_outputs; output < actor->outputs; output++)
+            by_weights[input * actor->outputs + output] = 0;
+}
+
 static int64_t widest(const struct dense *network) {
     int64_t wide = network->critic_hidden.outputs;
     for (int64_t index = 0; index < network->hidden_layers; index++)
@@ -152,6 +161,7 @@ void dense_backward(
     }
     layer_gradient(reads_features, rows, features, by_its_outputs, gradient, copies);
     layer_gradient(&network->actor, rows, features, by_outputs, gradient, copies);
+    keep_free(network, gradient + network->actor.weight);
     if (network->detached)
         layer_backward(&network->actor, parameters, rows, by_outputs, by_features, copies);
     else {

@@ -3,6 +3,7 @@
 #include "categorical.h"
 #include "dense.h"
 #include "episodes.h"
+#include "gaussian.h"
 #include "losses.h"
 #include "optimizer.h"
 #include "returns.h"

@@ -29,7 +29,7 @@ class _Layer(ctypes.Structure):
 class _Dense(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("inputs", "activation", "normalised", "detached", "bounded")),
-        ("hidden_layers", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("free_outputs", "hidden_layers")),
         *((name, _Layer) for name in ("actor", "critic", "critic_hidden")),
         ("hidden", ctypes.POINTER(_Layer)),
     ]
@@ -75,6 +75,8 @@ class DenseArchitecture:
     critic: Critic = Critic()
     policy_gain: float = 1.0
     """The policy's first weights are so much smaller or larger than torch's default."""
+    free_outputs: int = 0
+    """How many outputs, the last, are parameters: only their bias learns, from 0 on; their weights are and stay 0."""
 
     @cached_property
     def sizes(self) -> Mapping[str, tuple[int, int]]:
@@ -109,6 +111,8 @@ class DenseArchitecture:
             for tensor in layer:
                 # Not `uniform`: what that multiplies and adds may be fused by one compiler and not by another.
                 tensor[...] = (2 * generator.random(tensor.shape) - 1) * bound
+        actor, first_free = self.layers(flat)["actor"], self.outputs - self.free_outputs
+        actor.weight[:, first_free:], actor.bias[first_free:] = 0, 0
         return flat
 
     def rows(self, count: int) -> "DenseRows":
@@ -133,6 +137,7 @@ class DenseArchitecture:
             normalised=self.normalised,
             detached=self.critic.detached,
             bounded=self.critic.bounded,
+            free_outputs=self.free_outputs,
             hidden_layers=len(hidden),
             hidden=(_Layer * len(hidden))(*hidden),
             **layers,

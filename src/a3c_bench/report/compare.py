@@ -19,6 +19,7 @@ from a3c_bench.params import PARAMS_FILE, flatten
 from a3c_bench.report.figures import returns
 from a3c_bench.report.figures.style import for_page, render, use_style
 from a3c_bench.report.pages import render_template
+from a3c_bench.results.about import GIVEN
 from a3c_bench.results.files import PROFILE, REPORTS, Moment, model_path, write_all
 
 PAGE = Path("compare") / "index.html"
@@ -112,7 +113,7 @@ def read(name: str, commit: str) -> Experiment:
     return Experiment(
         name,
         commit,
-        str(params.get("env")),
+        ", ".join([str(params.get("env")), *(f"{key} {params[key]}" for key in GIVEN if params.get(key))]),
         {key: str(value) for key, value in flatten(params)},
         json.loads(content(name, commit, SUMMARY)),
         pd.read_csv(io.StringIO(content(name, commit, CURVES))),

@@ -14,7 +14,7 @@ import pandas as pd
 from a3c_bench.config import Config
 from a3c_bench.report.aggregate import band
 from a3c_bench.report.pages import picture
-from a3c_bench.results.about import read_about, same_params
+from a3c_bench.results.about import read_about, same_environment, same_params
 from a3c_bench.results.files import (
     BAD_INPUTS,
     BAD_INPUTS_ABOUT,
@@ -93,6 +93,8 @@ def supplement(config: Config, path: Path, about_path: Path) -> Supplement:
         return Supplement(table[:0], about, "not shown, as no file beside it names its environment")
     if env != config.env:
         return Supplement(table[:0], about, f"measured on {env}, and so not shown on {config.env}")
+    if not same_environment(about, config.params()):
+        return Supplement(table[:0], about, f"measured on {env} made otherwise, and so not shown")
     if "algorithm" not in table:
         return Supplement(table, about, "")
     rows = table[table["algorithm"].isin(_measured_alike(config, about))]

@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from a3c_bench.config import ENVIRONMENT
 from a3c_bench.machine import cores, cpu_model
 from a3c_bench.results.files import json_bytes, read_json
+
+GIVEN = ENVIRONMENT[1:]
+"""With the environment's name."""
 
 
 def about_bytes(env: str, params: Mapping[str, Any], commit: str, **more: Any) -> bytes:
@@ -16,6 +20,12 @@ def about_bytes(env: str, params: Mapping[str, Any], commit: str, **more: Any) -
 def read_about(path: Path) -> dict[str, Any]:
     """What the file says; nothing where there is none."""
     return dict(read_json(path)) if path.exists() else {}
+
+
+def same_environment(about: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Whether what was given with the environment's name was then what it is now; nothing is as good as a default."""
+    then = about.get("params", {})
+    return all((then.get(key) or None) == (params.get(key) or None) for key in GIVEN)
 
 
 def same_params(about: Mapping[str, Any], params: Mapping[str, Any], section: str) -> bool:

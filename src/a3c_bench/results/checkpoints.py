@@ -22,7 +22,7 @@ import numpy as np
 
 from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import own_source
-from a3c_bench.config import Config
+from a3c_bench.config import ENVIRONMENT, Config
 from a3c_bench.errors import LostWorkerError, TrainingError, reason, say
 from a3c_bench.params import open_plain
 from a3c_bench.repository import repository_root
@@ -179,7 +179,7 @@ def identity(config: Config, algorithm: str, seed: int) -> dict[str, Any]:
         "algorithm": algorithm,
         "seed": seed,
         "settings": config.algorithm(algorithm).model_dump(mode="json"),
-        **config.model_dump(mode="json", include={"env", "schedule"}),
+        **config.model_dump(mode="json", include={*ENVIRONMENT, "schedule"}),
         "code": code_version(),
         "own_code": own_code_version(config.algorithm(algorithm)),
         "python": platform.python_version(),

@@ -15,7 +15,7 @@ POLICIES = ("greedy", "sampled")
 
 def run(config: Config, algorithm: str, seed: int) -> None:
     """Evaluate, then write every episode's return and the metrics."""
-    environment = describe(config.env)
+    environment = describe(config.recipe)
     count, title = config.evaluate.episodes, f"evaluate {algorithm} seed {seed}"
     with Tracker("evaluate", config, algorithm, seed) as tracker:
         policy = load_policy(config, algorithm, seed, environment)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from a3c_bench.algorithms.base import Policy
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe, make_shown
+from a3c_bench.environments.recipe import Recipe
 from a3c_bench.evaluation import evaluation_start, play
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.files import Moment, film_path, train_folder, write_all
@@ -46,7 +47,7 @@ def run(config: Config, algorithm: str) -> None:
     """Film an episode of each moment, from the same start, and write the picture."""
     # No screen is needed to draw, and none is opened.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    seed, environment = config.seeds[0], describe(config.env)
+    seed, environment = config.seeds[0], describe(config.recipe)
     with Tracker("film", config, algorithm, seed) as tracker:
         digests = read_csv(train_folder(algorithm, seed) / "digests.csv").drop_duplicates("turn")
         takes = []
@@ -54,18 +55,19 @@ def run(config: Config, algorithm: str) -> None:
             for done, (moment, row) in enumerate(moments(len(digests)).items()):
                 progress.show(done, WORDS[moment])
                 title = f"{WORDS[moment]}: {digests['env_step'].iloc[row]:,} env steps"
-                takes.append(record(title, load_policy(config, algorithm, seed, environment, moment), config.env, seed))
+                policy = load_policy(config, algorithm, seed, environment, moment)
+                takes.append(record(title, policy, config.recipe, seed))
         target = film_path(algorithm)
-        write_all({target: encode(takes, milliseconds(config.env))})
+        write_all({target: encode(takes, milliseconds(config.recipe))})
         finals = ", ".join(f"{take.returns[-1]:g} {WORDS[moment]}" for moment, take in zip(WORDS, takes, strict=True))
         conclude(f"film {algorithm}", f"{target}: returns {finals}", file=str(target))
         tracker.artifacts([target])
 
 
-def record(title: str, policy: Policy, name: str, seed: int) -> Take:
+def record(title: str, policy: Policy, recipe: Recipe, seed: int) -> Take:
     """Film one greedy episode; of an environment that draws no pictures the panel stays empty."""
-    modes = make_shown(name).metadata.get("render_modes", ())
-    environment = make_shown(name, "rgb_array" if "rgb_array" in modes else None)
+    modes = make_shown(recipe).metadata.get("render_modes", ())
+    environment = make_shown(recipe, "rgb_array" if "rgb_array" in modes else None)
     frames, returns, total = [], [], 0.0
     for step, total in enumerate(play(policy, environment, evaluation_start(seed))):
         if step % stride(environment) == 0:
@@ -81,9 +83,9 @@ def stride(environment: Env[Any, Any]) -> int:
     return math.ceil(limit / FRAMES)
 
 
-def milliseconds(name: str) -> int:
+def milliseconds(recipe: Recipe) -> int:
     """How long a picture is shown, so that time runs as in the environment."""
-    environment = make_shown(name)
+    environment = make_shown(recipe)
     rate: float = environment.metadata.get("render_fps", USUAL_FRAMES_PER_SECOND)
     return round(1000 * stride(environment) / rate)
 

@@ -91,7 +91,7 @@ class Measured:
 def run(config: Config) -> None:
     """Measure the grid, then write every sample, the table of points, and the current point's metrics."""
     start_server()
-    environment = describe(config.env)
+    environment = describe(config.recipe)
     require_room(most_work(config), environment, config.algorithms)
     # Before MLflow starts: nothing is to run beside what is timed.
     measured = measure(config, environment, grid(config))

@@ -84,7 +84,7 @@ def gather(config: Config, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
         "machine": read_json(MACHINE),
         "params": flat_params(config),
         "commit": last_commit(),
-        "warnings": describe(config.env).warnings if config.schedule == "ordered" else (),
+        "warnings": describe(config.recipe).warnings if config.schedule == "ordered" else (),
         "improvement": tables["improvement"],
         "films": films(config),
         **supplements.read(config),
@@ -107,7 +107,7 @@ def pages(context: dict[str, Any], drawn: dict[str, bytes]) -> dict[Path, bytes]
 def draw(config: Config, context: dict[str, Any], tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     """The figures, by name."""
     use_style()
-    threshold = describe(config.env).reward_threshold
+    threshold = describe(config.recipe).reward_threshold
     titles, points = context["titles"], context["points"]
     figures = {
         "learning": returns.learning(tables["seeds"], tables["learning"], threshold, titles["learning"]),

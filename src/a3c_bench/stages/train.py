@@ -37,7 +37,7 @@ def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
 def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
     """Train, then write the model, its learning curve, the updates, the digests and the metrics."""
     start_server()
-    environment = describe(config.env)
+    environment = describe(config.recipe)
     require_room(config, environment, [algorithm])
     for warning in environment.warnings if config.schedule == "ordered" else ():
         say(warning)

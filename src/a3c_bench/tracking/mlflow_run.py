@@ -90,23 +90,27 @@ class MlflowRun:
         code: Sequence[str],
         section: Mapping[str, Any],
         environment: dict[str, Any],
+        observations: int,
+        columns: Mapping[str, str],
     ) -> None:
-        """Log the model in a file of parameters, with the code that makes a policy of it."""
+        """Log the model in a file of parameters, with the code that makes a policy of it.
+
+        observations: numbers of one; columns: what the policy gives, by the types of the numbers.
+        """
         import numpy as np
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-        size, actions = environment["observation"]["size"], environment["action"]["count"]
-        probabilities = [ColSpec(DataType.float, f"probability_{action}") for action in range(actions)]
+        types = {"int64": DataType.long, "float32": DataType.float}
         signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, size))]),
-            outputs=Schema([ColSpec(DataType.long, "action"), *probabilities]),
+            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, observations))]),
+            outputs=Schema([ColSpec(types[kind], name) for name, kind in columns.items()]),
         )
         (path,) = paths
         with self._mlflow.start_run(run_id=self._run):
             self._mlflow.pyfunc.log_model(
                 name="model",
-                input_example=np.zeros((1, size), np.float32),
+                input_example=np.zeros((1, observations), np.float32),
                 python_model=str(Path(__file__).with_name("served_policy.py")),
                 artifacts={"model": path},
                 model_config={"section": section, "environment": environment},

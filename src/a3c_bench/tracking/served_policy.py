@@ -1,4 +1,4 @@
-"""The trained policy as an MLflow model: observations in, actions and their probabilities out.
+"""The trained policy as an MLflow model: observations in, actions and what the policy thinks of them out.
 
 MLflow runs this file when it loads the model ("models from code"): nothing is unpickled.
 """
@@ -14,6 +14,7 @@ from mlflow.pyfunc.model import PythonModel
 from pydantic import TypeAdapter
 
 from a3c_bench.algorithms.registry import settings_class
+from a3c_bench.distributions.base import as_columns
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.results.models import load_parameters
 
@@ -33,15 +34,12 @@ class ServedPolicy(PythonModel):
         self._policy, self._one_at_a_time = settings.policy(environment, parameters), Lock()
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """One row per observation: the most probable action, and the probability of each."""
+        """One row per observation: the most probable action, and what else its distribution tells."""
         observations = np.atleast_2d(np.asarray(model_input, dtype=np.float32))
-        distribution = self._policy.distribution
         # A server answers in several threads, and the policy's outputs lie in memory that is used again.
         with self._one_at_a_time:
             outputs = self._policy.outputs(observations).copy()
-        probabilities = distribution.probabilities(outputs)
-        columns = {f"probability_{action}": probabilities[:, action] for action in range(probabilities.shape[1])}
-        return pd.DataFrame({"action": distribution.mode(outputs), **columns})
+        return pd.DataFrame(as_columns(self._policy.distribution, outputs))
 
 
 set_model(ServedPolicy())

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import source_of
 from a3c_bench.config import Config
+from a3c_bench.distributions.base import as_columns
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.machine import cpu_model
 from a3c_bench.params import flatten
@@ -114,12 +115,16 @@ class Tracker:
         self.artifacts(files)
         if self._channel is not None:
             package = Path(__file__).resolve().parents[1]
+            distribution = settings.distribution(environment)
+            columns = as_columns(distribution, np.zeros((1, distribution.size), np.float32))
             self._send(
                 "model",
                 paths=self._channel.copy([model]),
                 code=self._channel.copy(sorted({package, source_of(settings)})),
                 section=settings.model_dump(mode="json"),
                 environment=asdict(environment),
+                observations=environment.observation.size,
+                columns={name: str(column.dtype) for name, column in columns.items()},
             )
 
     def _metrics(self, metrics: Iterable[Metric]) -> None:

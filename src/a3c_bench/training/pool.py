@@ -122,7 +122,7 @@ def train(
     it ends. environment: as `describe` gives it, if it is known. context: how processes are started, if another way
     than by the fork server.
     """
-    job = Job(config, algorithm, seed, environment or describe(config.env))
+    job = Job(config, algorithm, seed, environment or describe(config.recipe))
     require_room(config, job.environment, [algorithm])
     if disturbance:
         job = replace(job, disturbance=disturbance)

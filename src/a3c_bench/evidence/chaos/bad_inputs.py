@@ -47,6 +47,8 @@ WRONG_VALUES: tuple[Any, ...] = (
     "x" * 10_000,
 )
 """Each is wrong for every key."""
+OPTIONAL = {key for key, field in Config.model_fields.items() if not field.is_required()}
+"""Keys that may be missing."""
 NO_PARAMS = {
     "empty": b"",
     "one NUL": b"\0",
@@ -79,6 +81,12 @@ NO_FILE: Mapping[str, Callable[[Path], object]] = {
     "a named pipe": os.mkfifo,
 }
 """Each makes something else in the place of the file."""
+GIVEN: Mapping[str, Sequence[Any]] = {
+    "max_episode_steps": (0, -1, 1.5, "long", [5]),
+    "env_kwargs": ("none", [1], {"no": 1}, {"1": None}, {"self": 1}),
+    "wrappers": ("os:getcwd", [1], ["no.such:Name"], ["os:nothing"], ["os.path:join"], ["no colon"], ["builtins:repr"]),
+}
+"""Wrong values of what is given with the environment's name."""
 NO_SEEDS = ("x", "''", "' '", "-1", "1.5", "1e3", "0x1", "4294967296", "٣", "1,2", "9" * 5000)
 NO_ALGORITHMS = ("nobody", "''", "' '", "../x", "'two words'", "$(true)", "x" * 5000)
 NO_COUNTS = ("0", "-1", "1.5", "x", "''", "9" * 5000 + "x")
@@ -140,7 +148,7 @@ class BadInput:
 def bad_inputs(config: Config) -> list[BadInput]:
     """All of them; the params differ from the config's in what is wrong only."""
     params = good_params(config)
-    makers = (_environments, _names, _values, _keys, _files, _options)
+    makers = (_environments, _names, _given, _values, _keys, _files, _options)
     return [made for maker in makers for made in maker(params)]
 
 
@@ -154,7 +162,8 @@ def good_params(config: Config) -> dict[str, Any]:
 
     No restarts: each would be told in a line of its own.
     """
-    params = {**config.with_budget(UPDATES).params(), "seeds": [0], "max_restarts": 0}
+    required = {key: value for key, value in config.with_budget(UPDATES).params().items() if key not in OPTIONAL}
+    params = {**required, "seeds": [0], "max_restarts": 0}
     for section in params.values():
         if isinstance(section, dict) and "reward" in section:
             section["reward"] = "env"
@@ -177,6 +186,13 @@ def _environments(params: dict[str, Any]) -> Iterator[BadInput]:
 def _names(params: dict[str, Any]) -> Iterator[BadInput]:
     for name, command in zip(NAMES, cycle(COMMANDS), strict=False):
         yield BadInput("environment that there is not", repr(name), [command], as_yaml({**params, "env": name}))
+
+
+def _given(params: dict[str, Any]) -> Iterator[BadInput]:
+    wrong = [(key, value) for key, values in GIVEN.items() for value in values]
+    for (key, value), command in zip(wrong, cycle(COMMANDS), strict=False):
+        text = as_yaml({**params, key: value})
+        yield BadInput("environment made with what it does not take", f"{key}: {value!r}", [command], text)
 
 
 def _values(params: dict[str, Any]) -> Iterator[BadInput]:

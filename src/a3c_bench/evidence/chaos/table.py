@@ -135,8 +135,9 @@ def told(rows: Sequence[Struck]) -> bool:
 def trainings(config: Config) -> Iterator[Config]:
     """A short training of every algorithm on every environment; tells what is left out."""
     for name, updates in {config.env: UPDATES, **ENVIRONMENTS}.items():
+        placed = config.with_env(name)
         try:
-            environment = describe(name)
+            environment = describe(placed.recipe)
         except BadInputError as error:
             print(f"{error}; left out")
             continue
@@ -145,8 +146,8 @@ def trainings(config: Config) -> Iterator[Config]:
             if objection := settings.objection(environment):
                 print(f"{algorithm}.{objection}; left out on {name}")
                 continue
-            changes = {**CHANGES, "env": name, "algorithms": (algorithm,)}
-            yield config.with_algorithm(algorithm, settings).model_copy(update=changes)
+            changes = {**CHANGES, "algorithms": (algorithm,)}
+            yield placed.with_algorithm(algorithm, settings).model_copy(update=changes)
 
 
 def fitting(settings: Settings, environment: EnvironmentInfo) -> Settings:
@@ -168,7 +169,7 @@ def undisturbed(config: Config, folder: Path) -> Stage:
     folder.mkdir()
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump(config.params(), file)
-    job = Job(config, config.algorithms[0], SEED, describe(config.env).with_packing())
+    job = Job(config, config.algorithms[0], SEED, describe(config.recipe).with_packing())
     scene = Scene(folder, job.algorithm, shape(job), random.Random(0))
     with scene.surroundings:
         scene.over(scene.start(), 0)

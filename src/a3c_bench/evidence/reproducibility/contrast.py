@@ -13,6 +13,7 @@ import numpy as np
 from a3c_bench.arrays import Doubles
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
+from a3c_bench.environments.recipe import Recipe
 from a3c_bench.evidence.reproducibility.conditions import Condition
 from a3c_bench.evidence.reproducibility.launch import Launcher
 from a3c_bench.evidence.reproducibility.trial import Result, Trial
@@ -54,7 +55,7 @@ def measure(config: Config, launcher: Launcher) -> dict[Path, bytes]:
                 params = {**config.params(), "schedule": schedule}
                 runs[algorithm, schedule, seed] = launcher.run(Condition(schedule), Trial(params, algorithm, seed))
     rows = ([*key, *(getattr(result, name) for name in RUN_COLUMNS[3:])] for key, result in runs.items())
-    margin = margin_of(config.env)
+    margin = margin_of(config.recipe)
     table = [row for algorithm in config.algorithms for row in compare(algorithm, config.seeds, runs, margin)]
     return {
         SCHEDULE_RUNS: csv_bytes(RUN_COLUMNS, rows),
@@ -74,9 +75,9 @@ def curves(algorithm: str, runs: Runs) -> Iterator[tuple[str, str, int, int, flo
             yield (*key, env_step, None if math.isnan(mean) else mean)
 
 
-def margin_of(env: str) -> float | None:
+def margin_of(recipe: Recipe | str) -> float | None:
     """The difference of returns that counts as none; None for an environment without a reward threshold."""
-    threshold = describe(env).reward_threshold
+    threshold = describe(recipe).reward_threshold
     return None if threshold is None else MARGIN_SHARE * abs(threshold)
 
 

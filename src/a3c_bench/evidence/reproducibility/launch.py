@@ -32,7 +32,7 @@ class Launcher:
 
     def __init__(self, folder: Path, config: Config) -> None:
         self._folder = folder
-        self._env = config.env
+        self._recipe = config.recipe
         self._obstacles: dict[str, str | None] = {}
         # Other users must be able to read it.
         folder.chmod(0o755)
@@ -80,7 +80,7 @@ class Launcher:
             describe(condition.changes["env"])
 
     def _probe(self, condition: Condition) -> dict[str, str]:
-        command = [self.executable(condition) or sys.executable, "-m", PROBE, self._env]
+        command = [self.executable(condition) or sys.executable, "-m", PROBE, json.dumps(asdict(self._recipe))]
         result = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment(condition))
         if result.returncode:
             raise BadInputError((result.stderr.splitlines() or [f"exit code {result.returncode}"])[-1])

@@ -1,7 +1,7 @@
 """What a Python finds where it runs, as a line of JSON.
 
-`python -m a3c_bench.evidence.reproducibility.probe` takes the name of the environment that is to be trained: where
-something that it needs is missing, the last line of the error names it.
+`python -m a3c_bench.evidence.reproducibility.probe` takes the recipe of the environment that is to be trained, as
+JSON: where something that it needs is missing, the last line of the error names it.
 """
 
 import json
@@ -9,7 +9,10 @@ import os
 import platform
 import sys
 
+from pydantic import TypeAdapter
+
 from a3c_bench.environments.make import describe
+from a3c_bench.environments.recipe import Recipe
 from a3c_bench.kernels.build import cpu_features, target_of_this_cpu
 
 
@@ -29,5 +32,5 @@ def found() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    describe(sys.argv[1])
+    describe(TypeAdapter(Recipe).validate_json(sys.argv[1]))
     print(json.dumps(found()))

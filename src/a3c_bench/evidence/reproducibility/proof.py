@@ -87,7 +87,8 @@ def make_trial(config: Config, row: Row, launcher: Launcher) -> Trial:
     if condition.large:
         settings = settings.with_work_for_threads() or settings
     changes = {**condition.changes, "evaluate": Evaluate(episodes=EVALUATION_EPISODES)}
-    changed = config.model_copy(update=changes).with_algorithm(row.algorithm, settings.with_budget(condition.rounds))
+    placed = config.with_env(condition.changes.get("env", config.env)).model_copy(update=changes)
+    changed = placed.with_algorithm(row.algorithm, settings.with_budget(condition.rounds))
     return Trial(changed.params(), row.algorithm, executable=launcher.executable(condition), **condition.trial)
 
 

@@ -86,7 +86,7 @@ def run(config: "Config", trial: Trial) -> Result:
     from a3c_bench.stages.profile import as_sample
     from a3c_bench.stats import WINDOW
 
-    environment = describe(config.env)
+    environment = describe(config.recipe)
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
         outcome = train(config, trial, environment, Disturbance(Path(folder), trial.delayed, trial.slow))
         order = ready_order(Path(folder), config.algorithm(trial.algorithm).actors)

@@ -114,7 +114,7 @@ FLOORS: Mapping[type, Any] = {Block: BlockFloor, Episode: EpisodeFloor}
 
 def make_floor(config: Config, algorithm: str) -> Floor:
     """The floor of an algorithm under the params; raises `BadInputError` where none is known."""
-    settings, environment = config.algorithm(algorithm), describe(config.env)
+    settings, environment = config.algorithm(algorithm), describe(config.recipe)
     actor = settings.actor_maker(environment, FLOOR_SEED)(0, settings.initial_parameters(environment, FLOOR_SEED))
     rollout = actor.collect()
     if type(rollout) not in FLOORS:

@@ -89,7 +89,7 @@ def training(
     budget = settings.with_budget(min(UPDATES, most))
     endless = config.changed(**changes).with_algorithm(algorithm, budget)
     begun = 4 * settings.actors
-    with Pool(Job(endless, algorithm, 0, describe(config.env))) as pool:
+    with Pool(Job(endless, algorithm, 0, describe(config.recipe))) as pool:
         while int(pool.tables.turn[0]) < begun:
             pool.receive(SETTLING_SECONDS)
         contestant = Contestant(

@@ -89,7 +89,7 @@ class Candidate:
 
 def run(config: Config, rungs: Sequence[Rung] = RUNGS) -> None:
     """Search, and write the best candidates, the current params' among them."""
-    environment = describe(config.env)
+    environment = describe(config.recipe)
     if environment.reward_threshold is None:
         raise BadInputError(f"env: {config.env!r} has no reward threshold to search by; allowed: one that has")
     candidates = draw(config, environment, rungs[0].candidates)

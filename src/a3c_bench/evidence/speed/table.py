@@ -44,7 +44,7 @@ class Figure:
 
 def run(config: Config, slices: int = SLICES) -> None:
     """Measure, print and write the figures for every algorithm of the params."""
-    environment = describe(config.env)
+    environment = describe(config.recipe)
     found: list[Figure] = []
     algorithms = list(with_floor(config))
     whole_runs = sum(bool(config.algorithm(algorithm).textbook_episodes) for algorithm in algorithms)
@@ -98,7 +98,7 @@ def in_turns(
     progress: Callable[[int], None],
 ) -> Doubles:
     """Env steps per second (slices, 5): two workers, one, the floor in two processes, in one, the textbook loop."""
-    model = textbook.ActorCritic(environment.observation.size, environment.action.count)
+    model = textbook.ActorCritic(environment.observation.size, environment.action.sizes[0])
     with ExitStack() as stack:
         contestants = [
             stack.enter_context(training(with_workers(config, workers), algorithm)) for workers in (PROCESSES, 1)

@@ -1,11 +1,14 @@
 """The promise on environments of every kind of space: the same bits with any workers, and from any checkpoint."""
 
+import re
+
 import numpy as np
 import pytest
 from conftest import small_config
 
 from a3c_bench.environments.make import describe
 from a3c_bench.environments.packing import Packing
+from a3c_bench.errors import TrainingError
 from a3c_bench.evaluation import evaluate
 from a3c_bench.evidence.reproducibility.trial import fingerprint
 from a3c_bench.training import pool
@@ -107,3 +110,30 @@ def test_a_policy_of_numbers_learns():
     returns = pool.train(config, "nstep", 0).episodes["return"]
     assert returns[:100].mean() < -15
     assert returns[-100:].mean() > -8
+
+
+IN_TRAINING = r"worker \d failed: odd_environments:Late-v0"
+WHERE = r"actor \d in its update \d+, [\d,]+ env steps into training: "
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["nstep", "episodic"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("outside", rf"{IN_TRAINING}, {WHERE}ValueError: the observation 4 lies outside its space Discrete\(4\)$"),
+        ("raises", rf"{IN_TRAINING}, {WHERE}ValueError: bad worse$"),
+        ("nan", rf"{IN_TRAINING}: the loss of actor \d is not finite in its update \d+, "),
+        ("infinite", rf"{IN_TRAINING}: the loss of actor \d is not finite in its update \d+, "),
+    ],
+)
+def test_what_goes_wrong_late_names_environment_actor_and_step(wrong, message, algorithm):
+    config = small_config(
+        env="odd_environments:Late-v0",
+        env_kwargs={"wrong": wrong},
+        nstep={"total_steps": 100_000},
+        episodic={"episodes": 100, "reward": "env"},
+    )
+    with pytest.raises(TrainingError) as caught:
+        pool.train(config, algorithm, 0)
+    assert re.search(message, caught.value.args[0])

@@ -117,14 +117,14 @@ def run(config: Config) -> None:
 
 
 def grid(config: Config) -> list[Point]:
-    """The params' grid, the current point, and the point of one worker for each; then the textbook loop's."""
+    """The params' grid, the current point, and that of one worker for each; the textbook loop's where it can play."""
     profile = config.profile
     workers = sorted({*profile.workers, config.workers, 1})
     threads = sorted({*profile.threads, config.threads})
     schedules = sorted({*profile.schedules, config.schedule}, reverse=True)
     ours = [Point(*point) for point in itertools.product(config.algorithms, schedules, workers, threads)]
     textbook = [Point(TEXTBOOK, "hogwild", count, 1) for count in sorted({*profile.textbook_processes, 1})]
-    return ours + textbook
+    return ours + textbook if describe(config.recipe).is_plain else ours
 
 
 def measure(config: Config, environment: EnvironmentInfo, points: list[Point]) -> dict[Point, Measured]:
@@ -235,7 +235,7 @@ def hosts(config: Config, point: Point) -> int:
 def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> dict[str, Any]:
     """A row of the table of points; `workers` are those that were started."""
     rates, base = measured[point].rates, measured[point.one_worker].rates
-    textbook = measured[Point(TEXTBOOK, "hogwild", 1, 1)].rates
+    textbook = measured.get(Point(TEXTBOOK, "hogwild", 1, 1))
     samples, instrumented = measured[point].samples, measured[point].instrumented
     interval = bootstrap(rates, np.median)
     speedup, ends = paired_ratio(rates, base, np.median)
@@ -255,7 +255,7 @@ def summarise(point: Point, measured: dict[Point, Measured], workers: int) -> di
         "speedup_low": float(ends.low) if ends else None,
         "speedup_high": float(ends.high) if ends else None,
         "efficiency": speedup / workers,
-        "times_textbook": float(np.median(rates) / np.median(textbook)),
+        "times_textbook": float(np.median(rates) / np.median(textbook.rates)) if textbook else None,
         "cpu_utilisation": float(np.median([sample.cpu_utilisation for sample in samples])),
         "peak_memory_mib": float(np.max([sample.peak_memory_mib for sample in samples])),
         "seconds_to_ready": float(np.median(ready)) if ready else None,
@@ -272,7 +272,7 @@ def current_metrics(config: Config, table: list[dict[str, Any]]) -> dict[str, di
     current = {"schedule": config.schedule, "workers": config.workers, "threads": config.threads}
     names = ("env_steps_per_second", "speedup", "times_textbook")
     return {
-        row["algorithm"]: {name: row[name] for name in names}
+        row["algorithm"]: {name: row[name] for name in names if row[name] is not None}
         for row in table
         if row["algorithm"] != TEXTBOOK and current.items() <= row.items()
     }

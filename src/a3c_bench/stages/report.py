@@ -136,17 +136,19 @@ def findings(config: Config, context: dict[str, Any]) -> dict[str, str]:
     reached = ", ".join(f"{name} {row['seeds_reached_threshold']} of {seeds}" for name, row in metrics.items())
     known = any(row["seeds_solved"] is not None for row in metrics.values())
     textbook = points[points["algorithm"] == "textbook"]
+    rates = " and ".join(f"{name} {rate:,.0f}" for name, rate in current["env_steps_per_second"].items())
     fast = " and ".join(f"{name} {times:.0f}×" for name, times in current["times_textbook"].items())
     longest = {str(row["algorithm"]): _largest_share(row) for _, row in current.reset_index().iterrows()}
     return {
         "learning": f"Seeds that reached the threshold in training: {reached}" if known else "Return while training",
         "evaluation": f"Seeds solved by the greedy policy: {solved}" if known else "Return of the trained policies",
         "performance": improvement_in_words(context["improvement"]),
-        "throughput": f"{config.workers} workers, {config.schedule}: {fast} the textbook loop with one process",
+        "throughput": f"{config.workers} workers, {config.schedule}: "
+        + (f"{rates} env steps per second" if textbook.empty else f"{fast} the textbook loop with one process"),
         "threads": f"Throughput by workers and threads, {config.schedule}",
         "split": "Most of the time goes to: " + ", ".join(f"{name} {part}" for name, part in longest.items()),
-        "memory": f"A worker takes up to {current['peak_memory_mib'].max():.0f} MiB, "
-        f"a process of the textbook loop {textbook['peak_memory_mib'].max():.0f} MiB",
+        "memory": f"A worker takes up to {current['peak_memory_mib'].max():.0f} MiB"
+        + ("" if textbook.empty else f", a process of the textbook loop {textbook['peak_memory_mib'].max():.0f} MiB"),
         "schedules": "hogwild beside ordered: " + alike_in_words(context["schedules"]),
     }
 

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
-from a3c_bench.algorithms.base import InOrder, Settings, Statistics
+from a3c_bench.algorithms.base import Actor, InOrder, Settings, Statistics
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, TimedEnvironment
 from a3c_bench.errors import describe_error
@@ -112,8 +113,9 @@ def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell
         _work(job, worker, tables, bells, channel)
     except (Exception, SystemExit) as error:  # an environment's own code may raise anything
         what = str(error) if isinstance(error, NonFiniteLossError) else describe_error(error)
+        where = ", ".join([job.environment.name, *getattr(error, "__notes__", [])])
         with suppress(OSError):  # nobody is there to read it
-            channel.send(Failed(what[:LONGEST_MESSAGE], traceback.format_exc()))
+            channel.send(Failed(f"{where}: {what}"[:LONGEST_MESSAGE], traceback.format_exc()))
         raise SystemExit(1) from None
 
 
@@ -144,7 +146,7 @@ def run_actors(
         index, actor = chosen
         update = int(tables.submitted[index])
         ready = clock()
-        rollout = actor.collect()
+        rollout = collect(actor, index, update, tables)
         collected = clock()
         statistics = actor.learn(rollout, tables.gradients[index])
         require_finite(statistics, index, update, tables)
@@ -167,14 +169,26 @@ def run_actors(
         reporter.add(index, actor.finished_episodes(everything=True))
 
 
+def collect(actor: Actor[Any], index: int, update: int, tables: SharedTables) -> Any:
+    """What its next update learns from; what an environment's own code raises is noted with where that was."""
+    try:
+        return actor.collect()
+    except (Exception, SystemExit) as error:
+        error.add_note(f"actor {index} in its update {update}, {env_steps(tables):,} env steps into training")
+        raise
+
+
+def env_steps(tables: SharedTables) -> int:
+    """Of all turns that were taken."""
+    return int(np.sum(tables.turns["env_steps"][: observe_one(tables.turn, 0)]))
+
+
 def require_finite(statistics: Statistics, actor: int, update: int, tables: SharedTables) -> None:
     """Raise `NonFiniteLossError` unless everything recorded of an update is finite."""
     if not math.isfinite(sum(statistics.losses) + statistics.gradient_norm):
-        turn = observe_one(tables.turn, 0)
-        env_steps = int(np.sum(tables.turns["env_steps"][:turn]))
         raise NonFiniteLossError(
-            f"the loss of actor {actor} is not finite in its update {update}, {env_steps:,} env steps into training: "
-            f"{statistics.losses}, gradient norm {statistics.gradient_norm}; a smaller learning rate may help"
+            f"the loss of actor {actor} is not finite in its update {update}, {env_steps(tables):,} env steps into "
+            f"training: {statistics.losses}, gradient norm {statistics.gradient_norm}; a smaller learning rate may help"
         )
 
 

@@ -45,6 +45,11 @@ class Figure:
 def run(config: Config, slices: int = SLICES) -> None:
     """Measure, print and write the figures for every algorithm of the params."""
     environment = describe(config.recipe)
+    if not environment.is_plain:
+        raise BadInputError(
+            f"env: {config.env!r} cannot be played by the textbook loop, beside which speed is measured; allowed: one "
+            "that its name alone makes, with rows of numbers and one choice, counted from 0"
+        )
     found: list[Figure] = []
     algorithms = list(with_floor(config))
     whole_runs = sum(bool(config.algorithm(algorithm).textbook_episodes) for algorithm in algorithms)

@@ -63,7 +63,8 @@ def _prediction(axis: Axes, beyond: pd.DataFrame) -> None:
 
 def _textbook_line(axis: Axes, points: pd.DataFrame) -> None:
     textbook = points[points["algorithm"] == "textbook"].sort_values("workers")
-    axis.plot(textbook["workers"], textbook["env_steps_per_second"], "s-", color=QUIET, label="textbook loop")
+    if not textbook.empty:
+        axis.plot(textbook["workers"], textbook["env_steps_per_second"], "s-", color=QUIET, label="textbook loop")
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(THOUSANDS)
     axis.yaxis.set_minor_formatter(NullFormatter())

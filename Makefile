@@ -160,6 +160,7 @@ bench-proof: setup ## measure the false alarms of bench-check, and what it finds
 	@$(RUN) bench-proof $(if $(RUNS),--runs $(RUNS))
 
 mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
+	@echo "http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?workflowType=machine_learning"
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
 lock: setup ## resolve the dependencies of pyproject.toml again, into requirements.lock

@@ -1,15 +1,11 @@
-"""The pipeline as its users run it: DVC in a repository of its own, experiments, the queue, the MLflow server."""
+"""The pipeline as its users run it: DVC in a repository of its own, experiments, the queue."""
 
 import json
 import os
-import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +13,6 @@ from conftest import ROOT, environment, small_params, write_params
 from ruamel.yaml import YAML
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
-CHROMIUM = shutil.which("chromium")
 BIN = Path(sys.executable).parent
 IDENTITY = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -72,9 +67,9 @@ class Repository:
         return json.loads((self.folder / "reports" / name / "metrics.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    repository = Repository.of_this_checkout(tmp_path_factory.mktemp("repository"))
+def small_pipeline(folder):
+    """A repository with the results of small params."""
+    repository = Repository.of_this_checkout(folder)
     write_params(repository.folder, small_params(nstep={"envs": 8, "total_steps": 60_000}))
     repository.run("git", "init", "--quiet")
     repository.commit("start")
@@ -83,6 +78,11 @@ def repository(tmp_path_factory):
     assert "MLflow is left out" not in said
     repository.commit("results")
     return repository
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    return small_pipeline(tmp_path_factory.mktemp("repository"))
 
 
 def test_every_stage_wrote_its_files(repository):
@@ -167,116 +167,6 @@ def test_plots_and_metrics_can_be_shown(repository):
     page = repository.run("dvc", "plots", "show", "--out", "plots").strip().splitlines()[-1]
     assert Path(page.removeprefix("file://")).exists()
     shutil.rmtree(repository.folder / "plots")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
-@contextmanager
-def serving(repository, *command):
-    """A server that runs meanwhile."""
-    server = subprocess.Popen(
-        command,
-        cwd=repository.folder,
-        env={**repository.variables, "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
-
-
-@pytest.fixture(scope="module")
-def server(repository):
-    """The address of an MLflow server, started as `make mlflow` does."""
-    port = free_port()
-    assert "mlflow server --host 127.0.0.1 --port" in (ROOT / "Makefile").read_text()
-    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    with serving(repository, *command, "--backend-store-uri", "sqlite:///mlflow.db"):
-        ask(f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search", {"max_results": 1})
-        yield f"http://127.0.0.1:{port}"
-
-
-def experiment_runs(server):
-    """The id of the experiment, and its runs by name."""
-    api = f"{server}/api/2.0/mlflow"
-    experiments = ask(f"{api}/experiments/search", {"max_results": 10})["experiments"]
-    (mine,) = [found["experiment_id"] for found in experiments if found["name"] == "a3c-bench"]
-    runs = ask(f"{api}/runs/search", {"experiment_ids": [mine], "max_results": 1000})["runs"]
-    return mine, {run["info"]["run_name"]: run for run in runs}
-
-
-def test_the_mlflow_server_lists_the_runs(server):
-    _, runs = experiment_runs(server)
-    assert {"train nstep seed 0", "train episodic seed 0", "evaluate nstep seed 0", "profile", "report"} <= runs.keys()
-    assert any(name.startswith("pipeline ") for name in runs)
-    assert any(name.startswith("nstep ordered workers 1") for name in runs)
-
-
-def browse(address, folder, awaited, seconds=120):
-    """The page after its scripts have run, as text: loaded anew until it shows what is awaited."""
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        f"--user-data-dir={folder}",
-        "--window-size=1400,1000",
-        "--virtual-time-budget=60000",
-        "--dump-dom",
-        address,
-    ]
-    deadline = time.monotonic() + seconds
-    while True:
-        page = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds).stdout
-        if awaited in page or time.monotonic() > deadline:
-            return page
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; `make test-pipeline` does it on Debian")
-def test_the_mlflow_page_shows_runs_and_charts(server, tmp_path):
-    mine, runs = experiment_runs(server)
-    listed = browse(f"{server}/#/experiments/{mine}/runs", tmp_path, ">pipeline ")
-    # Each pipeline's runs are folded below it.
-    assert {name for name in runs if name.startswith("pipeline ")} & set(re.findall(r">(pipeline [^<]*)<", listed))
-    training = runs["train nstep seed 0"]["info"]["run_id"]
-    charts = browse(f"{server}/#/experiments/{mine}/runs/{training}/model-metrics", tmp_path, "js-plotly-plot")
-    assert "js-plotly-plot" in charts
-    assert "train nstep seed 0 (gradient/norm)" in charts
-
-
-def test_a_model_is_served(repository, server):
-    _, runs = experiment_runs(server)
-    training = runs["train nstep seed 0"]["info"]["run_id"]
-    port = free_port()
-    command = ["mlflow", "models", "serve", "--model-uri", f"runs:/{training}/model", "--env-manager", "local"]
-    with serving(repository, *command, "--host", "127.0.0.1", "--port", str(port)):
-        (row,) = ask(f"http://127.0.0.1:{port}/invocations", {"inputs": [[0.0, 0.1, 0.0, -0.1]]})["predictions"]
-    assert row["action"] in {0, 1}
-    assert row["probability_0"] + row["probability_1"] == pytest.approx(1)
-
-
-def ask(url, body, seconds=60):
-    """POST `body`, trying until the server is up."""
-    deadline = time.monotonic() + seconds
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
 
 
 def test_bad_params_under_dvc_write_nothing(repository):

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,7 +38,7 @@ def temporary(workspace, monkeypatch):
 
 
 def tracker(stage="train", algorithm="nstep"):
-    return Tracker(stage, small_config(), algorithm, 0)
+    return Tracker(stage, small_config(), algorithm, 0 if algorithm else None)
 
 
 def tracking_process():
@@ -93,8 +94,48 @@ def test_a_run_takes_as_long_as_its_stage(temporary, runs):
     with tracker():
         pass
     assert presence.wait_for_all()
-    ((_, run),) = [found for found in runs() if not found[0].startswith("pipeline")]
-    assert run.info.end_time - run.info.start_time < 1000
+    for _, run in runs():
+        assert run.info.end_time - run.info.start_time < 1000
+
+
+def test_a_pipeline_takes_from_its_first_stage_to_its_last(temporary, runs):
+    for stage in ("train", "evaluate"):
+        with tracker(stage):
+            time.sleep(0.2)
+        assert presence.wait_for_all()
+    found = dict(runs())
+    (pipeline,) = [run for name, run in found.items() if name.startswith("pipeline")]
+    assert pipeline.info.start_time == found["train nstep seed 0"].info.start_time
+    assert pipeline.info.end_time == found["evaluate nstep seed 0"].info.end_time
+    assert pipeline.info.status == "FINISHED"
+
+
+def test_a_pipeline_ends_as_its_last_stage_did(temporary, runs):
+    with pytest.raises(ValueError), tracker():
+        raise ValueError
+    assert presence.wait_for_all()
+    assert {run.info.status for _, run in runs()} == {"FAILED"}
+    with tracker():
+        wait_until(lambda: "RUNNING" in statuses(runs).values(), 200)
+        assert [run.info.status for name, run in runs() if name.startswith("pipeline")] == ["RUNNING"]
+    assert presence.wait_for_all()
+    assert [run.info.status for name, run in runs() if name.startswith("pipeline")] == ["FINISHED"]
+
+
+def test_a_run_begins_where_its_tracker_is_made(temporary, runs):
+    """The profile measures first, with nothing beside it."""
+    made = tracker("profile", None)
+    time.sleep(0.3)
+    with made:
+        made.points({"one": {"speedup": 2.0, "efficiency": None}}, {"one": {"workers": 3}}, {"one": 0.25})
+    assert presence.wait_for_all()
+    found = dict(runs())
+    assert found["profile"].info.end_time - found["profile"].info.start_time >= 300
+    point = found["one"]
+    assert point.info.end_time - point.info.start_time == 250
+    assert point.data.metrics == {"profile/speedup": 2.0}
+    assert point.data.params["workers"] == point.data.tags["workers"] == "3"
+    assert point.data.params["schedule"] == "ordered"
 
 
 # --- what is shown meanwhile
@@ -104,29 +145,33 @@ def test_the_curve_arrives_while_training_runs_and_nothing_twice(temporary, runs
     monkeypatch.setattr(live, "SECONDS", 0.0)
     with tracker() as tracked:
         watcher = tracked.live(ignore)
-        for turn in range(4):
-            watcher(turn, 100 * turn, np.array([1.0, 3.0]))
+        for report in range(4):
+            watcher(16 * report, 320 * report, np.tile([1.0, 3.0], 50))
         wait_until(lambda: "return/training" in dict(runs()).get("train nstep seed 0", NO_RUN).data.metrics, 200)
         run = dict(runs())["train nstep seed 0"]
         assert run.info.status == "RUNNING"
     assert presence.wait_for_all()
     curve = client.get_metric_history(run.info.run_id, "return/training")
-    assert [(point.step, point.value) for point in curve] == [(100, 2.0), (200, 2.0), (300, 2.0)]
+    assert [(point.step, point.value) for point in curve] == [(step, 2.0) for step in range(320, 961, 64)]
 
 
-def test_points_are_as_dense_as_in_the_whole_curve(monkeypatch):
+def test_live_points_lie_where_those_of_the_whole_curve_do(monkeypatch):
     monkeypatch.setattr(live, "SECONDS", 0.0)
     shown = live.Live(turns=1000)
+    assert not shown.due()
     shown.add(100, 1000, np.ones(3))
-    assert shown.due() == []
-    for turn in (110, 120):
-        shown.add(turn, 10 * turn, np.full(20, turn))
-    assert shown.due() == [(1050, 110.0), (1100, 110.0), (1150, 120.0), (1200, 120.0)]
-    assert not shown.has_shown(1200)
+    assert not shown.due()
+    shown.add(110, 1100, np.full(100, 1.0))
+    shown.add(120, 1200, np.full(100, 3.0))
+    # 10,000 env steps in all, so 64 from one point to the next; the first of which 100 episodes are known.
+    assert shown.due() == [("return/training", 2.04, 1152)]
+    assert not shown.has_shown(1152)
     shown.sent()
-    assert [shown.has_shown(step) for step in (1000, 1001, 1200, 1201)] == [False, True, True, False]
+    assert [shown.has_shown(step) for step in (1088, 1152, 1216)] == [False, True, False]
     shown.add(90, 900, np.ones(3))
-    assert shown.due() == []  # all workers began again before that
+    assert not shown.due()  # all workers began again before that
+    shown.add(130, 1300, np.full(100, 5.0))
+    assert shown.due() == [("return/training", 3.32, 1216), ("return/training", 4.6, 1280)]
 
 
 def test_nobody_waits_for_a_process_that_takes_nothing(temporary, monkeypatch, capsys):
@@ -137,7 +182,7 @@ def test_nobody_waits_for_a_process_that_takes_nothing(temporary, monkeypatch, c
         process = tracking_process()
         process.suspend()
         watcher = tracked.live(ignore)
-        for turn in range(20_000):
+        for turn in range(2_000):
             watcher(turn, 10 * turn, np.ones(40))
         # What it could not show is shown later.
         assert len(tracked._live.due()) > 1

@@ -34,8 +34,7 @@ def run(config: Config, algorithm: str, seed: int) -> None:
         files = {folder / "episodes.csv": as_csv(episodes), folder / "metrics.json": json_bytes(metrics)}
         write_all(files)
         conclude(title, " · ".join(f"{name} mean return {metrics[f'{name}_mean']:.1f}" for name in POLICIES), **metrics)
-        tracker.metrics("evaluate", metrics)
-        tracker.artifacts(list(files))
+        tracker.evaluation(metrics, list(files))
 
 
 def summarise(episodes: dict[str, Episodes], environment: EnvironmentInfo) -> dict[str, float | bool | None]:

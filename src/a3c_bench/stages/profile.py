@@ -87,15 +87,21 @@ class Measured:
         """Env steps per second of the timed repeats."""
         return np.array([sample.rate for sample in self.samples])
 
+    @property
+    def seconds(self) -> float:
+        """All that was timed of it."""
+        return sum(sample.seconds for sample in [*self.samples, *([self.instrumented] if self.instrumented else [])])
+
 
 def run(config: Config) -> None:
     """Measure the grid, then write every sample, the table of points, and the current point's metrics."""
     start_server()
     environment = describe(config.recipe)
     require_room(most_work(config), environment, config.algorithms)
+    tracker = Tracker("profile", config)
     # Before MLflow starts: nothing is to run beside what is timed.
     measured = measure(config, environment, grid(config))
-    with Tracker("profile", config) as tracker:
+    with tracker:
         table = [summarise(point, measured, hosts(config, point)) for point in measured]
         metrics = current_metrics(config, table)
         files = {
@@ -109,9 +115,10 @@ def run(config: Config) -> None:
             text = " · ".join(f"{key} {value:,.2f}" for key, value in figures.items())
             conclude(f"profile {algorithm}", f"{algorithm}: {text}", **figures)
         points = {str(point): row for point, row in zip(measured, table, strict=True)}
-        tracker.children(
+        tracker.points(
             {name: {key: row[key] for key in LOGGED} for name, row in points.items()},
-            {name: {key: str(row[key]) for key in Point._fields} for name, row in points.items()},
+            {str(point): point._asdict() for point in measured},
+            {str(point): result.seconds for point, result in measured.items()},
         )
         tracker.artifacts(list(files))
 

@@ -36,6 +36,7 @@ WRITTEN = ("learning", "seeds", "performance", "improvement")
 """The tables that become files here; the others are in files already."""
 TOLD = ("learning", "evaluation", "throughput")
 """The findings that a run of the stage prints."""
+SPEED = ("env_steps_per_second", "speedup", "times_textbook")
 
 
 def run(config: Config) -> None:
@@ -56,7 +57,20 @@ def run(config: Config) -> None:
         told = [str(PAGE), *(context["titles"][name] for name in TOLD)]
         conclude("report", "\n".join(told), page=str(PAGE), **context["titles"])
         tracker.metrics("report", {key.replace(".", "/"): value for key, value in flatten(context["metrics"])})
-        tracker.artifacts([FIGURES, PAGE, REPORTS / "README.md"])
+        tracker.pipeline(figures_of(context), curves_of(tables["learning"]), [FIGURES, PAGE])
+
+
+def figures_of(context: dict[str, Any]) -> Metrics:
+    """The pipeline's headline figures, by algorithm: returns over seeds, and the speed at the params' own point."""
+    speed = context["current"].set_index("algorithm")[list(SPEED)].to_dict("index")
+    return {name: {**row, **speed.get(name, {})} for name, row in headline(context["metrics"]).items()}
+
+
+def curves_of(learning: pd.DataFrame) -> list[tuple[str, float, int]]:
+    """The learning curves: name, IQM over seeds, and env steps."""
+    known = learning.dropna(subset="iqm")
+    names = [f"{algorithm}/return_iqm" for algorithm in known["algorithm"]]
+    return list(zip(names, known["iqm"].tolist(), known["env_step"].tolist(), strict=True))
 
 
 def aggregate(config: Config) -> dict[str, pd.DataFrame]:

@@ -5,15 +5,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from a3c_bench.tracking.curves import Metric
+from a3c_bench.tracking.experiment import EXPERIMENT, describe
+from a3c_bench.tracking.logged_model import CONTENT_TAG, link_returns, log_model
 from a3c_bench.tracking.store import find_or_create_experiment, quiet, tracking_uri
 
-EXPERIMENT = "a3c-bench"
 PIPELINE_TAG = "a3c_bench.pipeline"
-BATCH = 1000
+BATCH, PARAM_BATCH = 1000, 100
 SYSTEM_METRICS_SECONDS = 1.0
-SERVING_LIBRARIES = ("gymnasium", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors")
 
-Metric = tuple[str, float, int]
+Params = Mapping[str, str]
+Tags = Mapping[str, str]
 Tell = Callable[[Sequence[Metric]], None]
 
 
@@ -23,11 +25,11 @@ class MlflowRun:
     def __init__(self, tell: Tell) -> None:
         """`tell`: takes what is seen of the machine while the stage runs, to be logged as other metrics are."""
         self._tell = tell
-        self._run = ""
+        self._parent = self._run = ""
         self._monitor: Any = None
         self._stage_runs = True
 
-    def begin(self, at: int, name: str, tags: Mapping[str, str], pipeline: Mapping[str, Any]) -> None:
+    def begin(self, at: int, name: str, tags: Tags, params: Params, pipeline: Mapping[str, Any]) -> None:
         """Make the run, below its pipeline's."""
         quiet()
         import mlflow
@@ -36,93 +38,86 @@ class MlflowRun:
         mlflow.set_tracking_uri(tracking_uri())
         self._client = mlflow.MlflowClient()
         self._experiment = find_or_create_experiment(self._client, EXPERIMENT)
-        self._parent = self._find_or_create_parent(at, **pipeline)
-        self._run = self._create_child(at, name, tags)
+        describe(self._client, self._experiment, pipeline["sections"])
+        self._parent = self._find_or_create_parent(at, pipeline)
+        self._run = self._create_child(at, name, tags, params)
         self._monitor = _monitor(self._run, self._tell)
         if self._stage_runs:
             self._monitor.start()
 
-    def _find_or_create_parent(
-        self, at: int, key: str, name: str, tags: Mapping[str, str], params: Sequence[tuple[str, str]]
-    ) -> str:
+    def _find_or_create_parent(self, at: int, pipeline: Mapping[str, Any]) -> str:
+        """Its run lasts from the start of its first stage to the end of its last one."""
+        key = pipeline["key"]
         found = self._client.search_runs([self._experiment], f"tags.`{PIPELINE_TAG}` = '{key}'", max_results=1)
         if found:
-            return str(found[0].info.run_id)
-        run = self._client.create_run(self._experiment, start_time=at, tags={PIPELINE_TAG: key, **tags}, run_name=name)
-        parameters = [self._mlflow.entities.Param(key, value) for key, value in params]
-        self._client.log_batch(run.info.run_id, params=parameters)
-        self._client.set_terminated(run.info.run_id)
-        return str(run.info.run_id)
+            run = str(found[0].info.run_id)
+            self._client.update_run(run, "RUNNING")
+            return run
+        return self._create(at, pipeline["name"], {PIPELINE_TAG: key, **pipeline["tags"]}, pipeline["params"])
 
-    def _create_child(self, at: int, name: str, tags: Mapping[str, str]) -> str:
-        tags = {**tags, "mlflow.parentRunId": self._parent}
-        run = self._client.create_run(self._experiment, start_time=at, tags=tags, run_name=name)
-        return str(run.info.run_id)
+    def _create_child(self, at: int, name: str, tags: Tags, params: Params) -> str:
+        return self._create(at, name, {**tags, "mlflow.parentRunId": self._parent}, params)
 
-    def metrics(self, at: int, metrics: Sequence[Metric], run: str | None = None) -> None:
-        """Log figures; of the stage's own run unless another is named."""
+    def _create(self, at: int, name: str, tags: Tags, params: Params) -> str:
+        entities = self._mlflow.entities
+        created = self._client.create_run(self._experiment, start_time=at, tags=dict(tags), run_name=name)
+        run = str(created.info.run_id)
+        given = [entities.Param(key, value) for key, value in params.items()]
+        for start in range(0, len(given), PARAM_BATCH):
+            self._client.log_batch(run, params=given[start : start + PARAM_BATCH])
+        # What a run learns from or plays is, for MLflow, its data set.
+        digest = f"gymnasium {version('gymnasium')}"
+        environment = entities.Dataset(tags["environment"], digest, "gymnasium", tags["environment"])
+        self._client.log_inputs(run, datasets=[entities.DatasetInput(environment)])
+        return run
+
+    def metrics(self, at: int, metrics: Sequence[Metric], of_pipeline: bool = False) -> None:
+        """Log figures, of the stage's own run or the pipeline's."""
+        self._log_metrics(self._parent if of_pipeline else self._run, at, metrics)
+
+    def _log_metrics(self, run: str, at: int, metrics: Sequence[Metric]) -> None:
         for start in range(0, len(metrics), BATCH):
             batch = [
                 self._mlflow.entities.Metric(name, value, at, step)
                 for name, value, step in metrics[start : start + BATCH]
             ]
-            self._client.log_batch(run or self._run, metrics=batch)
+            self._client.log_batch(run, metrics=batch)
 
-    def artifacts(self, at: int, paths: Sequence[str]) -> None:
-        """Log files or whole folders."""
+    def artifacts(self, at: int, paths: Sequence[str], of_pipeline: bool = False) -> None:
+        """Log files or whole folders, to the stage's own run or the pipeline's."""
+        run = self._parent if of_pipeline else self._run
         for path in map(Path, paths):
             if path.is_dir():
-                self._client.log_artifacts(self._run, str(path), path.name)
+                self._client.log_artifacts(run, str(path), path.name)
             else:
-                self._client.log_artifact(self._run, str(path))
+                self._client.log_artifact(run, str(path))
 
-    def children(self, at: int, runs: Sequence[tuple[str, Mapping[str, str], Sequence[Metric]]]) -> None:
-        """Log one run each, beside the stage's own."""
-        for name, tags, metrics in runs:
-            run = self._create_child(at, name, tags)
-            self.metrics(at, metrics, run)
-            self._client.set_terminated(run)
+    def children(self, at: int, start: int, runs: Sequence[tuple[str, Tags, Params, Sequence[Metric], float]]) -> None:
+        """Log one run each, beside the stage's own, from `start` on for so many seconds."""
+        for name, tags, params, metrics, seconds in runs:
+            run = self._create_child(start, name, tags, params)
+            self._log_metrics(run, at, metrics)
+            self._client.set_terminated(run, end_time=start + round(1000 * seconds))
 
-    def model(
-        self,
-        at: int,
-        paths: Sequence[str],
-        code: Sequence[str],
-        section: Mapping[str, Any],
-        environment: dict[str, Any],
-        observations: int,
-        columns: Mapping[str, str],
-    ) -> None:
-        """Log the model in a file of parameters, with the code that makes a policy of it.
-
-        observations: numbers of one; columns: what the policy gives, by the types of the numbers.
-        """
-        import numpy as np
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-
-        types = {"int64": DataType.long, "float32": DataType.float}
-        signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, observations))]),
-            outputs=Schema([ColSpec(types[kind], name) for name, kind in columns.items()]),
-        )
+    def model(self, at: int, paths: Sequence[str], content: str, **described: Any) -> None:
+        """Log the model in a file of parameters."""
         (path,) = paths
         with self._mlflow.start_run(run_id=self._run):
-            self._mlflow.pyfunc.log_model(
-                name="model",
-                input_example=np.zeros((1, observations), np.float32),
-                python_model=str(Path(__file__).with_name("served_policy.py")),
-                artifacts={"model": path},
-                model_config={"section": section, "environment": environment},
-                code_paths=code,
-                pip_requirements=[f"{name}=={version(name)}" for name in SERVING_LIBRARIES],
-                signature=signature,
-            )
+            log_model(path=path, content=content, **described)
+        link_returns(self._client, at, self._experiment, content)
+
+    def evaluated(self, at: int, content: str) -> None:
+        """The stage's figures are those of the model whose file has this SHA-256."""
+        self._client.set_tag(self._run, CONTENT_TAG, content)
+        link_returns(self._client, at, self._experiment, content)
 
     def end(self, at: int, status: str) -> None:
-        """The stage ended so; nothing to do where its run was never made."""
+        """The stage ended so, and the pipeline with its last stage; nothing to do where their runs were never made."""
         if self._run:
             self._client.set_terminated(self._run, status, end_time=at)
+        if self._parent:
+            before = self._client.get_run(self._parent).info.end_time or 0
+            self._client.set_terminated(self._parent, status, end_time=max(at, before))
 
     def stop_watching(self) -> None:
         """The stage has ended: what the machine does now is not its doing."""

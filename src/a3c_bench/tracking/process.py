@@ -23,7 +23,8 @@ from a3c_bench.errors import describe_error, printable
 from a3c_bench.repository import repository_root
 from a3c_bench.tracking import presence
 from a3c_bench.tracking.channel import LEFT_OUT
-from a3c_bench.tracking.mlflow_run import Metric, MlflowRun
+from a3c_bench.tracking.curves import Metric
+from a3c_bench.tracking.mlflow_run import MlflowRun
 
 PATIENCE_SECONDS = 60.0
 ENDING_SECONDS = 10.0

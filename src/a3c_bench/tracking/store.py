@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 VARIABLE = "A3C_BENCH_TRACKING"
 OFF, WAIT = "off", "wait"
 """Nothing is logged; a stage ends only when its run is logged. Otherwise it ends before."""
+MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""The tag of an experiment that is about models of one's own, not about language models."""
 
 
 def how_to_track() -> str:
@@ -38,7 +40,8 @@ def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
         return str(found.experiment_id)
     # A server stores artifacts itself; SQLite's would land in the current folder, which may be a temporary one.
     local = tracking_uri().startswith("sqlite:")
-    return str(client.create_experiment(name, str(repository_root() / "mlruns") if local else None))
+    place = str(repository_root() / "mlruns") if local else None
+    return str(client.create_experiment(name, place, tags=MODEL_TRAINING))
 
 
 def quiet() -> None:

@@ -24,40 +24,46 @@ from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.machine import cpu_model
 from a3c_bench.params import flatten
 from a3c_bench.repository import git_commit
+from a3c_bench.results.files import model_path
 from a3c_bench.supervision import StoppedError
 from a3c_bench.tracking.channel import Channel
-from a3c_bench.tracking.live import CURVE_POINTS, Live
+from a3c_bench.tracking.curves import Metric, returns, updates
+from a3c_bench.tracking.live import Live
+from a3c_bench.tracking.logged_model import EVALUATE, model_name
 from a3c_bench.tracking.store import OFF, WAIT, how_to_track
 
 if TYPE_CHECKING:
     from a3c_bench.training.pool import Outcome, Watcher
 
-RETURNS = "return/training"
-
+PIPELINE = "pipeline"
+"""In place of a stage, of the run that the stages' runs lie below."""
 Value = int | float | bool | None
-Metric = tuple[str, float, int]
-"""Name, value and step."""
 
 
 class Tracker:
-    """The MLflow run of one stage: a child of the pipeline's run."""
+    """The MLflow run of one stage: a child of the pipeline's run. It begins where this is made."""
 
     def __init__(self, stage: str, config: Config, algorithm: str | None = None, seed: int | None = None) -> None:
         self._how = how_to_track()
+        self._began = _now()
         self._config = config
         self._live = Live(config.algorithm(algorithm).turns if algorithm else 1)
         self._name = " ".join(
             [stage, *([algorithm] if algorithm else []), *([f"seed {seed}"] if seed is not None else [])]
         )
-        self._tags = {"stage": stage, "machine": cpu_model(), **_tags(config)}
+        self._tags = _tags(config, stage)
+        self._params = _texts(config.params())
         if algorithm is not None:
-            self._tags |= {"algorithm": algorithm, "seed": str(seed)}
+            cell = {"algorithm": algorithm, "seed": str(seed)}
+            self._tags |= cell
+            self._params = {**cell, **_shared(config), **_texts(config.algorithm(algorithm).model_dump(mode="json"))}
         self._channel: Channel | None = None
 
     def __enter__(self) -> "Tracker":
         if self._how != OFF:
             self._channel = Channel()
-            self._send("begin", name=self._name, tags=self._tags, pipeline=_pipeline(self._config))
+            made = {"name": self._name, "tags": self._tags, "params": self._params}
+            self._channel.send(_message("begin", self._began, **made, pipeline=_pipeline(self._config)))
         return self
 
     def __exit__(
@@ -79,21 +85,40 @@ class Tracker:
         if self._channel is not None:
             self._send("artifacts", paths=self._channel.copy(paths))
 
-    def children(self, points: Mapping[str, Mapping[str, Value]], tags: Mapping[str, Mapping[str, str]]) -> None:
-        """Log one run per point below the pipeline's run: its figures, and its tags."""
-        runs = [(name, {**self._tags, **tags[name]}, _known("profile", points[name], 0)) for name in points]
-        self._send("children", runs=runs)
+    def pipeline(
+        self, figures: Mapping[str, Mapping[str, Value]], curves: Iterable[Metric], paths: Sequence[Path]
+    ) -> None:
+        """Log to the pipeline's run: figures by algorithm, curves over env steps, and files or whole folders."""
+        if self._channel is not None:
+            metrics = [metric for algorithm, row in figures.items() for metric in _known(algorithm, row, 0)]
+            self._send("metrics", metrics=[*metrics, *curves], of_pipeline=True)
+            self._send("artifacts", paths=self._channel.copy(paths), of_pipeline=True)
+
+    def points(
+        self,
+        points: Mapping[str, Mapping[str, Value]],
+        varied: Mapping[str, Mapping[str, Any]],
+        seconds: Mapping[str, float],
+    ) -> None:
+        """Log one run per point of the profile below the pipeline's: its figures, what was varied, and how long."""
+        runs = []
+        for name, figures in points.items():
+            own = {key: str(value) for key, value in varied[name].items()}
+            params = {**_shared(self._config), **own}
+            runs.append((name, {**self._tags, **own}, params, _known("profile", figures, 0), seconds[name]))
+        self._send("children", start=self._began, runs=runs)
 
     def live(self, watcher: "Watcher") -> "Watcher":
         """`watcher`, and the learning curve so far in MLflow, now and then: training is never held up by that."""
 
         def both(turn: int, env_steps: int, returns: NDArray[np.float64]) -> None:
             watcher(turn, env_steps, returns)
+            if self._channel is None:
+                return
             self._live.add(turn, env_steps, returns)
-            if self._channel is not None and (points := self._live.due()):
-                metrics = [(RETURNS, value, step) for step, value in points]
-                if self._channel.offer(_message("metrics", metrics=metrics)):
-                    self._live.sent()
+            metrics = self._live.due()
+            if metrics and self._channel.offer(_message("metrics", _now(), metrics=metrics)):
+                self._live.sent()
 
         return both
 
@@ -107,62 +132,64 @@ class Tracker:
         environment: EnvironmentInfo,
     ) -> None:
         """Log a training run: curves over env steps, the figures, the speed, the files and the model."""
+        if self._channel is None:
+            return
         speed = {"env_steps_per_second": outcome.env_steps_per_second, "seconds": outcome.seconds}
         figures = [*_known("train", metrics, outcome.env_steps), *_known("speed", speed, outcome.env_steps)]
         # What was shown while training ran is not shown twice.
         later = [point for point in returns(outcome) if not self._live.has_shown(point[2])]
         self._metrics([*figures, *later, *updates(outcome)])
         self.artifacts(files)
+        package = Path(__file__).resolve().parents[1]
+        distribution = settings.distribution(environment)
+        columns = as_columns(distribution, np.zeros((1, distribution.size), np.float32))
+        self._send(
+            "model",
+            name=model_name(environment.name, self._tags["algorithm"], int(self._tags["seed"])),
+            paths=self._channel.copy([model]),
+            content=_digest(model),
+            code=self._channel.copy(sorted({package, source_of(settings)})),
+            section=settings.model_dump(mode="json"),
+            environment=asdict(environment),
+            observations=environment.observation.size,
+            columns={name: str(column.dtype) for name, column in columns.items()},
+            env_steps=outcome.env_steps,
+        )
+
+    def evaluation(self, metrics: Mapping[str, Value], files: Sequence[Path]) -> None:
+        """Log an evaluation: the figures, which are the model's and its training's too, and the files."""
+        self.metrics(EVALUATE, metrics)
+        self.artifacts(files)
         if self._channel is not None:
-            package = Path(__file__).resolve().parents[1]
-            distribution = settings.distribution(environment)
-            columns = as_columns(distribution, np.zeros((1, distribution.size), np.float32))
-            self._send(
-                "model",
-                paths=self._channel.copy([model]),
-                code=self._channel.copy(sorted({package, source_of(settings)})),
-                section=settings.model_dump(mode="json"),
-                environment=asdict(environment),
-                observations=environment.observation.size,
-                columns={name: str(column.dtype) for name, column in columns.items()},
-            )
+            self._send("evaluated", content=_digest(model_path(self._tags["algorithm"], int(self._tags["seed"]))))
 
     def _metrics(self, metrics: Iterable[Metric]) -> None:
         self._send("metrics", metrics=list(metrics))
 
     def _send(self, job: str, **content: Any) -> None:
         if self._channel is not None:
-            self._channel.send(_message(job, **content))
+            self._channel.send(_message(job, _now(), **content))
 
 
-def _message(job: str, **content: Any) -> dict[str, Any]:
+def _message(job: str, at: int, **content: Any) -> dict[str, Any]:
     """`job`: a method of `mlflow_run.MlflowRun`; `content`: its arguments, beside the time at which this was said."""
-    return {"job": job, "at": int(time.time() * 1000), **content}
+    return {"job": job, "at": at, **content}
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _known(prefix: str, metrics: Mapping[str, Value], step: int) -> list[Metric]:
     return [(f"{prefix}/{name}", float(value), step) for name, value in metrics.items() if value is not None]
 
 
-def returns(outcome: "Outcome") -> list[Metric]:
-    """Training returns over env steps, thinned to means over equal parts."""
-    values, at = outcome.episodes["return"], outcome.episode_env_steps
-    parts = np.array_split(np.arange(len(values)), max(1, min(CURVE_POINTS, len(values))))
-    return [(RETURNS, float(np.mean(values[part])), int(at[part[-1]])) for part in parts if len(part)]
-
-
-def updates(outcome: "Outcome") -> list[Metric]:
-    """Update statistics over env steps, thinned alike."""
-    metrics: list[Metric] = []
-    env_steps: NDArray[np.int64] = np.cumsum(outcome.turns["env_steps"])
-    names = {"policy_loss": "loss/policy", "value_error": "loss/value_error", "entropy": "policy/entropy"}
-    names["gradient_norm"] = "gradient/norm"
-    for part in np.array_split(np.arange(len(env_steps)), min(CURVE_POINTS, len(env_steps))):
-        metrics += [
-            (name, float(np.mean(outcome.turns[column][part])), int(env_steps[part[-1]]))
-            for column, name in names.items()
-        ]
-    return metrics
+def _texts(params: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in flatten(params)}
 
 
 def _pipeline(config: Config) -> dict[str, Any]:
@@ -171,8 +198,9 @@ def _pipeline(config: Config) -> dict[str, Any]:
     return {
         "key": key,
         "name": os.environ.get("DVC_EXP_NAME") or f"pipeline {git_commit()[:7]} {key[:6]}",
-        "tags": {"stage": "pipeline", "machine": cpu_model(), **_tags(config)},
-        "params": [(name, str(value)) for name, value in flatten(config.params())],
+        "tags": _tags(config, PIPELINE),
+        "params": _texts(config.params()),
+        "sections": sorted(config.sections),
     }
 
 
@@ -182,12 +210,25 @@ def pipeline_key(config: Config) -> str:
     return sha256(f"{execution}\n{json.dumps(config.params())}".encode()).hexdigest()
 
 
-def _tags(config: Config) -> dict[str, str]:
+def _shared(config: Config) -> dict[str, str]:
+    """The params that belong to every algorithm."""
     return {
-        "commit": git_commit(),
-        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
         "env": config.env,
         "schedule": config.schedule,
         "workers": str(config.workers),
         "threads": str(config.threads),
+    }
+
+
+def _tags(config: Config, stage: str) -> dict[str, str]:
+    """What MLflow's page groups and filters runs by, and its column of sources shows."""
+    shared = {("environment" if key == "env" else key): value for key, value in _shared(config).items()}
+    return {
+        "stage": stage,
+        "mlflow.source.name": "dvc.yaml" if stage == PIPELINE else f"a3c-bench {stage}",
+        "mlflow.source.type": "LOCAL",
+        "machine": cpu_model(),
+        "commit": git_commit(),
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+        **shared,
     }

@@ -24,7 +24,8 @@ def learning(curves: pd.DataFrame, bands: pd.DataFrame, threshold: float | None,
     for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
         color = sns.color_palette(PALETTE, len(algorithms))[index]
         mine, band = curves[curves["algorithm"] == name], bands[bands["algorithm"] == name]
-        _band(axis, mine, band, color, "IQM over seeds")
+        seeds = mine["seed"].unique()
+        _band(axis, mine, band, color, "IQM over seeds" if len(seeds) > 1 else f"seed {seeds[0]}")
         if mine["mean_return"].isna().all():
             _nothing_yet(axis, finished=mine["env_step"].max() > 0)
         _threshold(axis, threshold)

@@ -111,15 +111,17 @@ def test_a_pipeline_takes_from_its_first_stage_to_its_last(temporary, runs):
 
 
 def test_a_pipeline_ends_as_its_last_stage_did(temporary, runs):
+    def pipeline():
+        return [run.info.status for name, run in runs() if name.startswith("pipeline")]
+
     with pytest.raises(ValueError), tracker():
         raise ValueError
     assert presence.wait_for_all()
     assert {run.info.status for _, run in runs()} == {"FAILED"}
     with tracker():
-        wait_until(lambda: "RUNNING" in statuses(runs).values(), 200)
-        assert [run.info.status for name, run in runs() if name.startswith("pipeline")] == ["RUNNING"]
+        wait_until(lambda: pipeline() == ["RUNNING"], 200)
     assert presence.wait_for_all()
-    assert [run.info.status for name, run in runs() if name.startswith("pipeline")] == ["FINISHED"]
+    assert pipeline() == ["FINISHED"]
 
 
 def test_a_run_begins_where_its_tracker_is_made(temporary, runs):

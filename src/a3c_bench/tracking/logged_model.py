@@ -69,7 +69,7 @@ def _signature(observations: int, columns: Mapping[str, str]) -> "ModelSignature
 
 
 def link_returns(client: "MlflowClient", at: int, experiment: str, content: str) -> None:
-    """Log what the last evaluation of a model found as figures of the model, and of its training.
+    """Log the mean returns that the last evaluation of a model found as its own, and as its training's.
 
     Model and evaluation are logged by processes of their own: each calls this, and the later one finds both.
     """
@@ -81,6 +81,6 @@ def link_returns(client: "MlflowClient", at: int, experiment: str, content: str)
             metrics = [
                 Metric(name, value, at, 0, model_id=model.model_id)
                 for name, value in run.data.metrics.items()
-                if name.startswith(f"{EVALUATE}/")
+                if name.startswith(f"{EVALUATE}/") and name.endswith("_mean")
             ]
             client.log_batch(str(model.source_run_id), metrics=metrics)

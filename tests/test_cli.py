@@ -25,7 +25,8 @@ def test_check_says_what_will_run(a3c_bench):
     [
         ({"workers": -1}, ["workers: -1"]),
         ({"env": "NoSuchEnv-v0"}, ["env: 'NoSuchEnv-v0'"]),
-        ({"env": "Pendulum-v1"}, ["env: 'Pendulum-v1'", "allowed: Discrete"]),
+        ({"env": "Blackjack-v1"}, ["env: 'Blackjack-v1'", "set max_episode_steps"]),
+        ({"wrappers": ["no.such:Name"]}, ["wrappers: 'no.such:Name'"]),
         ({"profile": {"threads": []}}, ["profile.threads"]),
         ({"surprise": 1}, ["surprise: unknown key"]),
     ],

@@ -59,7 +59,7 @@ def made_up(rows, size, seed):
 def test_the_loss_has_the_gradient_of_automatic_differentiation(rows, size, clip_range, entropy_weight, seed):
     section = SECTION.changed(clip_range=clip_range, entropy_weight=entropy_weight)
     outputs, values, experience = made_up(rows, size, seed)
-    loss = ClippedLoss(section, Categorical(size).taken(outputs, experience.actions), values, experience)
+    loss = ClippedLoss(section, Categorical((size,)).taken(outputs, experience.actions), values, experience)
     by_outputs, by_values, losses = loss.differentiate()
 
     logits, critic = (torch.tensor(array.astype(np.float64), requires_grad=True) for array in (outputs, values))
@@ -88,7 +88,7 @@ def test_a_row_is_clipped_where_its_advantage_wants_more_of_the_same(advantage, 
     outputs, values = np.zeros((1, 2), np.float32), experience.returns.copy()
     section, taken = (
         SECTION.changed(clip_range=0.2, entropy_weight=0.0),
-        Categorical(2).taken(outputs, experience.actions),
+        Categorical((2,)).taken(outputs, experience.actions),
     )
     by_outputs, _, losses = ClippedLoss(section, taken, values, experience).differentiate()
     clipped = clips is not None and clips * advantage > 0

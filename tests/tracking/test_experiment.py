@@ -63,4 +63,4 @@ def test_an_experiment_of_before_is_described_too_and_nothing_is_written_twice(c
 
 def test_every_section_of_the_params_has_columns():
     """Those of algorithms that this experiment leaves out too: the next one has them."""
-    assert set(small_config(algorithms=["nstep"]).sections) == {"nstep", "episodic"}
+    assert set(small_config(algorithms=["nstep"]).sections) == {"nstep", "episodic", "ppo"}

@@ -27,7 +27,7 @@ def test_the_ratio_of_rates_measured_in_turns():
 @pytest.fixture
 def short(monkeypatch):
     monkeypatch.setattr(in_turns, "SLICE_SECONDS", 0.03)
-    monkeypatch.setattr(in_turns, "ROLLOUTS", 10_000)
+    monkeypatch.setattr(in_turns, "UPDATES", 10_000)
 
 
 @pytest.mark.parametrize("algorithm", ["nstep", "episodic"])

@@ -53,15 +53,7 @@ class Reinforce(Settings):
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """Tanh layers; the policy's outputs, and the baseline, read the last of them."""
-        distribution = self.distribution(environment)
-        return DenseArchitecture(
-            environment.observation.size,
-            distribution.size,
-            self.hidden,
-            "tanh",
-            policy_gain=0.01,
-            free_outputs=distribution.free_outputs,
-        )
+        return self.dense(environment, self.hidden, "tanh", policy_gain=0.01)
 
     def actor_maker(self, environment: EnvironmentInfo, seed: int, in_order: InOrder = map) -> MakeActor:
         """Makes the actors of training run `seed`."""

@@ -1,7 +1,7 @@
 """What an algorithm is: a section of params (`Settings`) that makes actors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
@@ -16,6 +16,7 @@ from a3c_bench.distributions.choice import distribution_for
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.learning.rollout import Collector, EpisodeCollector
 from a3c_bench.networks.base import Architecture, Layout, Network
+from a3c_bench.networks.dense import Activation, DenseArchitecture
 from a3c_bench.sections import MOST_TURNS, Actors, AdamStatistics, Section
 from a3c_bench.seeding import Role, environment_seed, stream
 
@@ -140,6 +141,20 @@ class Settings(Section, ABC):
     @abstractmethod
     def architecture(self, environment: EnvironmentInfo) -> Architecture:
         """The network on an environment."""
+
+    def dense(
+        self, environment: EnvironmentInfo, hidden: Sequence[int], activation: Activation, **others: Any
+    ) -> DenseArchitecture:
+        """A dense network from the environment's observations to what the policy needs; `others`: its other fields."""
+        distribution = self.distribution(environment)
+        return DenseArchitecture(
+            environment.observation.size,
+            distribution.size,
+            tuple(hidden),
+            activation,
+            free_outputs=distribution.free_outputs,
+            **others,
+        )
 
     def episode_collector(self, environment: EnvironmentInfo, seed: int, actor: int) -> EpisodeCollector:
         """Plays the episodes of an actor of training run `seed`, one per rollout."""

@@ -53,16 +53,8 @@ class Episodic(Settings):
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """ReLU layers on the L2-normalised observation; a critic of its own, in (−1, 1), on the detached features."""
-        distribution = self.distribution(environment)
-        return DenseArchitecture(
-            inputs=environment.observation.size,
-            outputs=distribution.size,
-            free_outputs=distribution.free_outputs,
-            hidden=self.hidden,
-            activation="relu",
-            normalised=True,
-            critic=Critic(hidden=self.critic_hidden, detached=True, bounded=True),
-        )
+        critic = Critic(hidden=self.critic_hidden, detached=True, bounded=True)
+        return self.dense(environment, self.hidden, "relu", normalised=True, critic=critic)
 
     def actor_maker(self, environment: EnvironmentInfo, seed: int, in_order: InOrder = map) -> MakeActor:
         """Makes the actors of training run `seed`."""

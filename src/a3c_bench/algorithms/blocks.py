@@ -1,21 +1,19 @@
 """What algorithms that learn from blocks of (time, env) steps have in common: their keys, buffers and loss."""
 
 from itertools import pairwise
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
-from gymnasium.vector import VectorEnv
-from numpy.random import Generator
 from pydantic import Field, PositiveFloat, model_validator
 
 from a3c_bench.algorithms.base import InOrder, Losses, Settings
 from a3c_bench.arrays import Flags, Floats
-from a3c_bench.distributions.base import Distribution, Taken
+from a3c_bench.distributions.base import Taken
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.kernels.library import prepare, require_sizes
 from a3c_bench.learning.optimizer import add
 from a3c_bench.learning.returns import generalised_advantages
-from a3c_bench.learning.rollout import Block, flat_rows
+from a3c_bench.learning.rollout import Acting, Block, flat_rows
 from a3c_bench.networks.base import Network, Rows
 from a3c_bench.networks.dense import DenseArchitecture
 from a3c_bench.sections import Fraction, Weight, Widths
@@ -103,15 +101,7 @@ class BlockSettings(Settings):
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """Shared tanh layers with a linear actor and a linear critic."""
-        distribution = self.distribution(environment)
-        return DenseArchitecture(
-            inputs=environment.observation.size,
-            outputs=distribution.size,
-            free_outputs=distribution.free_outputs,
-            hidden=self.hidden,
-            activation="tanh",
-            policy_gain=FIRST_POLICY_GAIN,
-        )
+        return self.dense(environment, self.hidden, "tanh", policy_gain=FIRST_POLICY_GAIN)
 
 
 class Workspace:
@@ -139,9 +129,9 @@ class Workspace:
             self.returns,
         )
 
-    def acting(self, seed: int, actor: int) -> tuple[VectorEnv[Any, Any, Any], int, Generator, Distribution, Block]:
+    def acting(self, seed: int, actor: int) -> Acting:
         """What the collector of an actor of training run `seed` steps, draws and fills."""
-        return (
+        return Acting(
             self._environment.make_vector(self.block.counted.shape[1]),
             environment_seed(seed, Role.TRAIN_ENVIRONMENT, actor),
             stream(seed, Role.TRAIN_ACTION, actor),

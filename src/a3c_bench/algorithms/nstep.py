@@ -36,7 +36,7 @@ class NStepActor(Actor[Block]):
 
     def __init__(self, settings: NStep, seed: int, index: int, parameters: Floats, workspace: NStepWorkspace) -> None:
         self._settings, self._workspace = settings, workspace
-        super().__init__(BlockCollector(*workspace.acting(seed, index)), workspace.architecture.bind(parameters))
+        super().__init__(BlockCollector(workspace.acting(seed, index)), workspace.architecture.bind(parameters))
 
     def learn(self, rollout: Block, gradient: Floats) -> Statistics:
         """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""

@@ -92,7 +92,7 @@ class PPOActor(Actor[Minibatch]):
     def __init__(self, settings: PPO, seed: int, index: int, parameters: Floats, workspace: PPOWorkspace) -> None:
         self._settings, self._workspace = settings, workspace
         collector = MinibatchCollector(
-            *workspace.acting(seed, index),
+            workspace.acting(seed, index),
             workspace.evaluate,
             stream(seed, Role.TRAIN_MINIBATCH, index),
             workspace.minibatch,

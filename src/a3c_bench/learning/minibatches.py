@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 from numpy.random import Generator
 
 from a3c_bench.arrays import Flags, Floats
-from a3c_bench.distributions.base import Distribution
-from a3c_bench.learning.rollout import Block, VectorCollector
+from a3c_bench.learning.rollout import Acting, VectorCollector
 from a3c_bench.networks.base import Network
 
 
@@ -54,20 +52,16 @@ class MinibatchCollector(VectorCollector[Minibatch]):
 
     def __init__(
         self,
-        environment: VectorEnv[Any, Any, Any],
-        seed: int,
-        draws: Generator,
-        distribution: Distribution,
-        block: Block,
+        acting: Acting,
         evaluate: Callable[[], Experience],
         orders: Generator,
         minibatch: Experience,
         epochs: int,
     ) -> None:
         """`evaluate`: gives what is learned from the block; `orders`: draws them; `minibatch`: buffers for its rows."""
-        super().__init__(environment, seed, draws, distribution, block)
+        super().__init__(acting)
         self._evaluate, self._orders, self._minibatch = evaluate, orders, minibatch
-        rows, size = block.counted.size, len(minibatch.counted)
+        rows, size = acting.block.counted.size, len(minibatch.counted)
         self._size, self._per_epoch, self._updates = size, rows // size, epochs * rows // size
         self._kept, self._order = evaluate().room(rows), np.arange(rows)
         self._given, self._is_new = 0, False

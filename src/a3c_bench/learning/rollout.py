@@ -144,28 +144,32 @@ def flat_rows(array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(-1, *array.shape[2:])
 
 
+class Acting(NamedTuple):
+    """What a `VectorCollector` acts with."""
+
+    environment: VectorEnv[Any, Any, Any]
+    seed: int
+    """Of its first reset."""
+    draws: Generator
+    distribution: Distribution
+    block: Block
+    """That it fills; it may be others' too."""
+
+
 class VectorCollector(Collector[Rollout]):
-    """Steps a vector environment; its episodes go on from rollout to rollout. `block` may be others' too."""
+    """Steps a vector environment; its episodes go on from rollout to rollout."""
 
     STATE: ClassVar[tuple[str, ...]] = ("environment", "_draws", "_observations", "_over", "_episodes")
 
-    def __init__(
-        self,
-        environment: VectorEnv[Any, Any, Any],
-        seed: int,
-        draws: Generator,
-        distribution: Distribution,
-        block: Block,
-    ) -> None:
-        self.environment = environment
-        self._draws, self._distribution = draws, distribution
-        self._block = block
+    def __init__(self, acting: Acting) -> None:
+        self.environment, seed, self._draws, distribution, block = acting
+        self._distribution, self._block = distribution, block
         # Made once: taking views anew in every step costs a tenth of acting.
         self._steps, self._all_observations = block.steps, block.observations
         self._sample = distribution.sampler(block.acted.outputs, flat_rows(block.noise), flat_rows(block.actions))
-        observations, _ = environment.reset(seed=seed)
+        observations, _ = self.environment.reset(seed=seed)
         self._observations = as_float32(observations)
-        self._over = np.zeros(environment.num_envs, np.bool_)
+        self._over = np.zeros(self.environment.num_envs, np.bool_)
         self._episodes = EpisodeLog(*block.rewards.shape)
         self._recorded_in: EpisodeLog | None = None
 

@@ -112,6 +112,7 @@ SECTIONS = {"nstep", "episodic", "ppo"}
 READ_THROUGH = {
     **dict.fromkeys(("algorithm", "sections", "with_algorithm", "with_budget"), SECTIONS),
     **{key: set(ENVIRONMENT) for key in ("recipe", "with_env")},
+    "warnings_on": {"schedule"},
 }
 """What of a config gives other keys than its name says."""
 PARAMS = {name for name, field in Config.model_fields.items() if not field.exclude}

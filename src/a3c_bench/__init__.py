@@ -3,7 +3,7 @@
     import a3c_bench as a3c
 
     config = a3c.load_config().with_(workers=2)
-    result = a3c.train(config, "nstep", seed=0)
+    result = a3c.train(config, config.algorithms[0], seed=0)
     print(a3c.evaluate(result.policy, episodes=100)["return"].mean())
 
 `__all__` lists all that is public. It is imported when it is first used: the command starts without it.

@@ -144,7 +144,7 @@ def train(config: Config, algorithm: str, seed: int = 0, *, progress: bool = Fal
     environment, settings = describe(config.recipe), config.algorithm(algorithm)
     config.changed(algorithms=(algorithm,)).require_sense(environment)
     _require_known_to_workers(config.env)
-    for warning in environment.warnings if config.schedule == "ordered" else ():
+    for warning in config.warnings_on(environment):
         warnings.warn(warning, stacklevel=2)
     whole = partial(pool.train, config, algorithm, seed, environment=environment, max_restarts=config.max_restarts)
     if progress:

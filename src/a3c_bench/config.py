@@ -123,7 +123,7 @@ class Config(Section):
         return self.changed(sections={name: settings.with_budget(updates) for name, settings in self.sections.items()})
 
     def with_(self, **changes: Any) -> "Config":
-        """The same with other values, those of a section by their keys: `with_(workers=4, nstep={"envs": 64})`.
+        """The same with other values, those of a section by their keys: `with_(workers=4, evaluate={"episodes": 10})`.
 
         A section that is not there yet is added. Raises `BadInputError` for what params.yaml may not say either: one
         line that names the key, its value and what is allowed.
@@ -140,6 +140,10 @@ class Config(Section):
 
     def _plain(self, names: Iterable[str]) -> dict[str, Any]:
         return {**self.model_dump(mode="json"), **{name: self.sections[name].model_dump(mode="json") for name in names}}
+
+    def warnings_on(self, environment: EnvironmentInfo) -> tuple[str, ...]:
+        """Why other workers may give other bits on the environment, though the schedule promises the same."""
+        return environment.warnings if self.schedule == "ordered" else ()
 
     def require_sense(self, environment: EnvironmentInfo) -> None:
         """Raise `BadInputError` where an algorithm's settings mean nothing on the environment."""

@@ -98,7 +98,7 @@ def gather(config: Config, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
         "machine": read_json(MACHINE),
         "params": flat_params(config),
         "commit": last_commit(),
-        "warnings": describe(config.recipe).warnings if config.schedule == "ordered" else (),
+        "warnings": config.warnings_on(describe(config.recipe)),
         "improvement": tables["improvement"],
         "films": films(config),
         **supplements.read(config),

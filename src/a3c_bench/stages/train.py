@@ -39,7 +39,7 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
     start_server()
     environment = describe(config.recipe)
     require_room(config, environment, [algorithm])
-    for warning in environment.warnings if config.schedule == "ordered" else ():
+    for warning in config.warnings_on(environment):
         say(warning)
     settings, title = config.algorithm(algorithm), f"train {algorithm} seed {seed}"
     with (

@@ -18,7 +18,7 @@ EVALUATE = "evaluate"
 
 
 def model_name(environment: str, algorithm: str, seed: int) -> str:
-    """Such as `CartPole-v1-nstep-seed-0`; what MLflow allows in no name becomes a hyphen."""
+    """`<environment>-<algorithm>-seed-<number>`; what MLflow allows in no name becomes a hyphen."""
     return re.sub(r"[^\w-]", "-", f"{environment}-{algorithm}-seed-{seed}")
 
 

@@ -20,7 +20,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 TOGETHER := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed contribute peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -81,6 +81,9 @@ chaos: setup ## strike trainings with faults and compare their results, and try 
 
 speed: setup ## measure the figures of speed against floor and textbook loop (about 25 minutes)
 	@$(RUN) speed
+
+contribute: setup ## time committed trainings on this machine, write machines/<cpu>-<cores>.json (under five minutes)
+	@$(RUN) contribute
 
 peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train other systems beside this one (SEEDS=5; about 25 minutes)
 	@$(RUN) peers $(if $(SEEDS),--seeds $(SEEDS))

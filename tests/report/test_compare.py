@@ -1,10 +1,15 @@
 """Experiments side by side: git revisions with results of their own."""
 
 import json
+import re
 import subprocess
 
+import pandas as pd
 import pytest
+from browser import looked_at
 from ruamel.yaml import YAML
+
+from a3c_bench.report.figures import returns
 
 HEADER = "algorithm,env_step,iqm,low,high\n"
 
@@ -62,10 +67,29 @@ def test_revisions_are_put_side_by_side(a3c_bench, repository):
     assert page.count('<td class="left">same bits</td>') == 1
     assert page.count('<td class="left">1 of 2 the same</td>') == 1
     assert "450.0 [440.0, 460.0]" in page
-    assert page.count("<svg") == 1
+    assert page.count("<svg") == 2
     assert "4,000" in page
     assert "1 of 2 the same" in said.stdout
     assert said.stdout.splitlines()[-1] == "compare/index.html"
+
+
+def test_the_page_fits_wherever_it_is_read_and_what_matters_comes_first(a3c_bench, repository, tmp_path_factory):
+    assert a3c_bench("compare", "two-workers", "four-workers", "acrobot").returncode == 0
+    page = repository / "compare" / "index.html"
+    header = page.read_text().split("<h2>Results on ")[1].split("</tr>")[0]
+    assert re.findall(r"<th[^>]*>([^<]*)", header)[:4] == ["algorithm", "experiment", "models", "env steps/s"]
+    for width in (1400, 1200, 1000, 390):
+        found = looked_at(page, width, tmp_path_factory.mktemp("browser"))
+        assert found["page"][0] <= found["page"][1], width
+        assert found["scrolled"] == [] or width == 390
+        assert found["narrow"] == (2 if width == 390 else 0)
+
+
+def test_of_equal_curves_each_is_seen():
+    band = pd.DataFrame({"algorithm": "nstep", "env_step": [1, 2], "iqm": [3.0, 4.0], "low": [3, 4], "high": [3, 4]})
+    (axis,) = returns.overlay({"one": band, "same": band, "again": band}, "title").axes
+    widths = [line.get_linewidth() for line in axis.lines]
+    assert widths == sorted(set(widths), reverse=True)
 
 
 def test_only_the_models_of_an_experiments_own_seeds_count(a3c_bench, repository):
@@ -79,7 +103,7 @@ def test_environments_stand_apart(a3c_bench, repository):
     page = (repository / "compare" / "index.html").read_text()
     cartpole, acrobot = page.split("<h2>Results on ")[1:]
     assert cartpole.startswith("CartPole-v1") and acrobot.startswith("Acrobot-v1")
-    assert cartpole.count("<svg") == acrobot.count("<svg") == 1
+    assert cartpole.count("<svg") == acrobot.count("<svg") == 2
     assert '<td class="left">same bits</td>' in cartpole
     assert acrobot.count('<td class="left">other environment</td>') == 1
     assert "same bits</td>" not in acrobot and "-80.0" not in cartpole

@@ -1,5 +1,6 @@
 """What the stages write: canonical, whole, and the same for any number of workers."""
 
+import io
 import json
 import os
 import re
@@ -11,7 +12,9 @@ from unittest.mock import MagicMock
 import numpy as np
 import pandas as pd
 import pytest
+from browser import looked_at
 from conftest import ROOT, small_config, small_params, write_params
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from a3c_bench.errors import BadInputError
@@ -164,7 +167,7 @@ def test_profile_and_report(workspace, proof, monkeypatch):
     assert metrics["nstep"]["env_steps_per_second"] == current["env_steps_per_second"]
 
     page = Path("reports/index.html").read_text()
-    assert page.count("<svg") == 9
+    assert page.count("<svg xmlns") == 9 + 8  # each for a phone too, but that of other systems
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     ).replace("https://matplotlib.org", "")
@@ -197,7 +200,7 @@ def test_a_report_on_one_seed_shows_no_interval_and_ignores_other_seeds(workspac
     assert summary["nstep"]["greedy_iqm_low"] is None
     page = Path("reports/index.html").read_text()
     assert "no interval can be given" in page
-    learning_and_evaluation = page[page.index("<h2>Learning") : page.index("<h2>Throughput")]
+    learning_and_evaluation = page[page.index('<h2 id="learning') : page.index('<h2 id="throughput')]
     assert "interval over seeds" not in learning_and_evaluation
     assert "band" not in learning_and_evaluation
     assert set(pd.read_csv("reports/report/seeds.csv")["seed"]) == {0}
@@ -211,7 +214,7 @@ def test_a_training_without_a_finished_episode_is_reported(workspace):
     assert len(pd.read_csv(train_folder("nstep", 0) / "curve.csv")) == 0
     page = Path("reports/index.html").read_text()
     assert "no finished episode yet" in Path("reports/figures/learning.svg").read_text()
-    assert page.count("<svg") == 7
+    assert page.count("<svg xmlns") == 7 + 7
     learning = pd.read_csv("reports/report/learning.csv")
     assert learning[["iqm", "low", "high"]].isna().all(axis=None)
     assert Path("reports/report/summary.json").exists() and "| nstep |" in Path("reports/README.md").read_text()
@@ -286,8 +289,59 @@ def test_the_report_shows_the_proof(workspace, proof):
     page, summary = (Path(f"reports/{name}").read_text() for name in ("index.html", "README.md"))
     assert "- nstep: the same bits under 1 of 2 conditions" in summary
     assert "under `hogwild`, 3 different results in 3 runs." in summary
-    assert page.count('<td>nstep</td><td class="left">workers 3</td><td>no</td>') == 1
-    assert '<td class="left">emulated CPU: Haswell</td><td>open</td>' in page
+    assert page.count('<td>nstep</td><td class="left wrap">workers 3</td><td>no</td>') == 1
+    assert '<td class="left wrap">emulated CPU: Haswell</td><td>open</td>' in page
     assert "<td>no (contrast)</td>" in page
     assert "0.900 [0.800, 0.950]" in page
     assert "1234567" in page
+
+
+@pytest.mark.slow
+def test_the_report_fits_wherever_it_is_read(workspace, proof, tmp_path_factory):
+    config = small_config()
+    write_params(workspace, small_params())
+    # As after the stages `film`, which needs a screen's libraries.
+    Path("reports/film").mkdir()
+    for algorithm in config.algorithms:
+        shutil.copy(ROOT / "reports" / "film" / f"{algorithm}.webp", "reports/film")
+    whole_pipeline(config)
+    first = Path("reports/index.html").read_bytes()
+    report.run(config)
+    assert Path("reports/index.html").read_bytes() == first
+    for width in (1400, 1200, 1000, 390):
+        found = looked_at(Path("reports/index.html").absolute(), width, tmp_path_factory.mktemp("browser"))
+        assert found["page"][0] <= found["page"][1], width
+        assert found["broken"] == found["outside"] == []
+        assert found["film"] and max(found["film"]) <= width
+        if width > 640:
+            assert found["scrolled"] == [], width
+            assert found["hints"] == found["narrow"] == 0
+            assert set(found["cards"]) == {1}
+        else:
+            assert found["hints"] >= len(found["scrolled"]) > 0
+            assert found["narrow"] >= 7
+
+
+def test_every_link_from_the_report_to_the_documentation_leads_somewhere():
+    template = (ROOT / "src/a3c_bench/report/templates/report.html.j2").read_text()
+    linked = re.findall(r'section\("[^"]+", "[^"]+", "([^"#]+)#?([^"]*)"\)', template)
+    assert len(linked) == len(re.findall(r"{{ section\(", template)) > 5
+    for page, anchor in linked:
+        headings = re.findall(r"^#+ (.*)", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+        assert not anchor or anchor in {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def test_a_dark_film_stays_and_a_bright_one_takes_the_pages_colours():
+    def film(grey):
+        buffer = io.BytesIO()
+        Image.new("L", (30, 20), grey).save(buffer, "WEBP")
+        return buffer.getvalue()
+
+    assert report.is_bright(film(250))
+    assert not report.is_bright(film(10))
+
+
+def test_a_curve_is_a_line_in_its_box():
+    curve = pd.DataFrame({"env_step": [0, 50, 100], "mean_return": [np.nan, 10.0, 30.0]})
+    assert report.sparkline(curve) == "50.0,20.0 100.0,0.0"
+    assert report.sparkline(curve[:1]) == ""

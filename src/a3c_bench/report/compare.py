@@ -17,7 +17,7 @@ from a3c_bench import repository
 from a3c_bench.errors import BadInputError, reason
 from a3c_bench.params import PARAMS_FILE, flatten
 from a3c_bench.report.figures import returns
-from a3c_bench.report.figures.style import for_page, render, use_style
+from a3c_bench.report.figures.style import NARROW, WIDTH, for_page, render, use_style
 from a3c_bench.report.pages import render_template
 from a3c_bench.results.about import GIVEN
 from a3c_bench.results.files import PROFILE, REPORTS, Moment, model_path, write_all
@@ -63,19 +63,21 @@ def run(names: Sequence[str]) -> None:
         "params": differing_params(experiments),
         "rows": by_environment(rows(experiments)),
     }
-    use_style()
     page = render_template("compare.html.j2", {**context, "curves": draw(experiments)})
     write_all({PAGE: page})
     show(context)
     print(PAGE)
 
 
-def draw(experiments: Sequence[Experiment]) -> dict[str, str]:
-    """The learning curves, a picture for each environment: returns of different ones share no axis."""
-    figures = {}
-    for env in dict.fromkeys(one.env for one in experiments):
-        curves = {one.name: one.curves for one in experiments if one.env == env}
-        figures[env] = for_page(render(returns.overlay(curves, f"Return while training on {env}"))["svg"])
+def draw(experiments: Sequence[Experiment]) -> dict[str, list[str]]:
+    """The learning curves, wide and narrow, for each environment: returns of different ones share no axis."""
+    figures: dict[str, list[str]] = {}
+    for width in (WIDTH, NARROW):
+        use_style(width)
+        for env in dict.fromkeys(one.env for one in experiments):
+            curves = {one.name: one.curves for one in experiments if one.env == env}
+            figure = returns.overlay(curves, f"Return while training on {env}")
+            figures.setdefault(env, []).append(for_page(render(figure, ("svg",))["svg"]))
     return figures
 
 

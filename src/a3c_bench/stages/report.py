@@ -1,11 +1,14 @@
 """Stage `report`: aggregates exactly the algorithms and seeds of the params, and renders figures, page and README."""
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
@@ -22,10 +25,11 @@ from a3c_bench.report.aggregate import (
     summarise,
 )
 from a3c_bench.report.figures import returns, throughput
-from a3c_bench.report.figures.style import for_page, render_all, use_style
+from a3c_bench.report.figures.style import NARROW, WIDTH, for_page, render, render_all, use_style
 from a3c_bench.report.pages import picture, render_template
 from a3c_bench.repository import last_commit
 from a3c_bench.results.files import MACHINE, PROFILE, REPORTS, film_path, json_bytes, read_json, write_all
+from a3c_bench.results.machines import read_machines
 from a3c_bench.results.tables import frame_bytes, read_csv
 from a3c_bench.tracking.tracker import Tracker
 
@@ -36,6 +40,20 @@ WRITTEN = ("learning", "seeds", "performance", "improvement")
 """The tables that become files here; the others are in files already."""
 TOLD = ("learning", "evaluation", "throughput")
 """The findings that a run of the stage prints."""
+CONTENTS = {
+    "learning": "Learning",
+    "evaluation": "Evaluation",
+    "seeds": "Each seed",
+    "film": "The trained policy",
+    "throughput": "Throughput",
+    "reproducibility": "Reproducibility",
+    "peers": "Beside other systems",
+    "gate": "The regression gate",
+    "run": "What was run",
+}
+"""The page's sections, by their anchors."""
+FURTHER = {"The suite of environments": Path("suite/index.html"), "Several hosts": Path("hosts/index.html")}
+"""Pages that other targets write, linked where they are; below `reports`."""
 SPEED = ("env_steps_per_second", "speedup", "times_textbook")
 
 
@@ -44,6 +62,8 @@ def run(config: Config) -> None:
     with Tracker("report", config) as tracker:
         tables = aggregate(config)
         context = gather(config, tables)
+        # What is drawn last leaves the usual look behind.
+        narrow = {name: render(one, ("svg",))["svg"] for name, one in draw(config, context, tables, NARROW).items()}
         drawn = render_all(draw(config, context, tables))
         write_all(
             {
@@ -51,7 +71,7 @@ def run(config: Config) -> None:
                 TABLES / "summary.json": json_bytes(context["metrics"]),
                 TABLES / "metrics.json": json_bytes(headline(context["metrics"])),
                 **{FIGURES / name: content for name, content in drawn.items()},
-                **pages(context, drawn),
+                **pages(context, drawn, narrow),
             }
         )
         told = [str(PAGE), *(context["titles"][name] for name in TOLD)]
@@ -101,26 +121,36 @@ def gather(config: Config, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
         "warnings": config.warnings_on(describe(config.recipe)),
         "improvement": tables["improvement"],
         "films": films(config),
+        "machines": read_machines(),
+        "each_seed": each_seed(tables),
+        "contents": CONTENTS,
+        "further": {title: str(path) for title, path in FURTHER.items() if (REPORTS / path).exists()},
         **supplements.read(config),
     }
     return {**context, "titles": findings(config, context)}
 
 
-def pages(context: dict[str, Any], drawn: dict[str, bytes]) -> dict[Path, bytes]:
-    """The report's page, with its figures in it, and its README."""
+def pages(context: dict[str, Any], drawn: dict[str, bytes], narrow: dict[str, bytes]) -> dict[Path, bytes]:
+    """The report's page, with its figures in it, for wide and for narrow windows, and its README."""
     pictures = {name: content for name, content in drawn.items() if name.endswith(".svg")}
     if context["peers_picture"]:
         pictures["peers.svg"] = context["peers_picture"]
-    shown = {**context, "svg": {name: for_page(content) for name, content in pictures.items()}}
+    shown = {
+        **context,
+        "svg": {name: for_page(content) for name, content in pictures.items()},
+        "narrow": {name: for_page(content) for name, content in narrow.items()},
+    }
     return {
         PAGE: render_template("report.html.j2", shown),
         REPORTS / "README.md": render_template("report.md.j2", shown),
     }
 
 
-def draw(config: Config, context: dict[str, Any], tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
-    """The figures, by name."""
-    use_style()
+def draw(
+    config: Config, context: dict[str, Any], tables: dict[str, pd.DataFrame], width: float = WIDTH
+) -> dict[str, Figure]:
+    """The figures, by name, `width` inches wide."""
+    use_style(width)
     threshold = describe(config.recipe).reward_threshold
     titles, points = context["titles"], context["points"]
     figures = {
@@ -134,6 +164,8 @@ def draw(config: Config, context: dict[str, Any], tables: dict[str, pd.DataFrame
         "split": throughput.time_split(points, config.threads, titles["split"]),
         "memory": throughput.memory(points, config.schedule, config.threads, titles["memory"]),
     }
+    if not context["machines"].empty:
+        figures["machines"] = throughput.machines(context["machines"], titles["machines"])
     if not context["schedule_curves"].empty:
         figures["schedules"] = returns.schedules(
             context["schedule_curves"], context["schedule_bands"], threshold, titles["schedules"]
@@ -163,6 +195,7 @@ def findings(config: Config, context: dict[str, Any]) -> dict[str, str]:
         "split": "Most of the time goes to: " + ", ".join(f"{name} {part}" for name, part in longest.items()),
         "memory": f"A worker takes up to {current['peak_memory_mib'].max():.0f} MiB"
         + ("" if textbook.empty else f", a process of the textbook loop {textbook['peak_memory_mib'].max():.0f} MiB"),
+        "machines": f"Whole trainings on {context['machines']['machine'].nunique()} machines, the same bits on each",
         "schedules": "hogwild beside ordered: " + alike_in_words(context["schedules"]),
     }
 
@@ -203,10 +236,40 @@ def _largest_share(row: "pd.Series[Any]") -> str:
     return f"{largest} ({100 * shares[largest]:.0f} %)"
 
 
-def films(config: Config) -> dict[str, str]:
-    """The animated pictures that there are, by algorithm, as a page holds them: in base 64."""
+def films(config: Config) -> dict[str, dict[str, Any]]:
+    """The animated pictures that there are, by algorithm, as a page holds them: in base 64, and whether bright."""
     paths = {algorithm: film_path(algorithm) for algorithm in config.algorithms}
-    return {name: base64.b64encode(picture(path)).decode() for name, path in paths.items() if path.exists()}
+    found = {name: picture(path) for name, path in paths.items() if path.exists()}
+    return {
+        name: {"picture": base64.b64encode(content).decode(), "bright": is_bright(content)}
+        for name, content in found.items()
+    }
+
+
+def is_bright(content: bytes) -> bool:
+    """Whether a picture is mostly light: such a one looks like a slab on a dark page."""
+    with Image.open(io.BytesIO(content)) as image:
+        return bool(np.asarray(image.convert("L")).mean() > 127)
+
+
+def each_seed(tables: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """A row per algorithm and seed: its mean returns by policy, and its learning curve as a line of 100 × 20."""
+    means = tables["episodes"].groupby(["algorithm", "seed", "policy"], sort=False)["return"].mean().to_dict()
+    found = []
+    for (algorithm, seed), curve in tables["seeds"].groupby(["algorithm", "seed"], sort=False):
+        greedy, sampled = (float(means[algorithm, seed, policy]) for policy in ("greedy", "sampled"))
+        row = {"algorithm": algorithm, "seed": seed, "greedy": greedy, "sampled": sampled}
+        found.append({**row, "line": sparkline(curve)})
+    return found
+
+
+def sparkline(curve: pd.DataFrame) -> str:
+    """The points of a polyline in a box of 100 × 20; none where nothing is known yet. curve: env_step, mean_return."""
+    known = curve.dropna(subset="mean_return")
+    low, high = known["mean_return"].min(), known["mean_return"].max()
+    across = 100 * known["env_step"] / max(curve["env_step"].max(), 1)
+    down = 20 * (high - known["mean_return"]) / ((high - low) or 1)
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
 
 
 def flat_params(config: Config) -> dict[str, str]:

@@ -6,9 +6,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from a3c_bench.report.figures.style import INK, PALETTE, QUIET, SCHEDULE_STYLE, THOUSANDS, headline, panels
+from a3c_bench.report.figures.style import PALETTE, QUIET, SCHEDULE_STYLE, THOUSANDS, headline, is_narrow, panels
 
 NO_RUNS = pd.DataFrame({"seed": []})
 POLICY_STYLE = {"greedy": "-", "sampled": "--"}
@@ -60,41 +61,59 @@ def overlay(experiments: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """
     algorithms = list(dict.fromkeys(name for bands in experiments.values() for name in bands["algorithm"]))
     figure, axes = panels(len(algorithms), same_scale=True)
-    colors = dict(zip(experiments, sns.color_palette(PALETTE, len(experiments)), strict=True))
+    colors = sns.color_palette(PALETTE, len(experiments))
+    # The later, the thinner: of equal curves, the one below shows at both sides of the one above.
+    widths = [2 + 2.5 * below for below in range(len(experiments))][::-1]
     for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
-        for label, bands in experiments.items():
+        for (label, bands), color, width in zip(experiments.items(), colors, widths, strict=True):
             band = bands[bands["algorithm"] == name]
             if not band.empty:
-                _band(axis, NO_RUNS, band, colors[label], label)
+                _band(axis, NO_RUNS, band, color, label, width=width)
         _env_steps(axis, name, index)
     headline(figure, title)
     return figure
 
 
 def evaluation(episodes: pd.DataFrame, threshold: float | None, title: str) -> Figure:
-    """Return of every evaluation episode, by seed. episodes: algorithm, seed, policy, return."""
+    """Return of every evaluation episode, by seed: bars to the mean, boxes over them.
+
+    Where every episode has the same return, the bars are what is seen. episodes: algorithm, seed, policy, return.
+    """
     algorithms = list(dict.fromkeys(episodes["algorithm"]))
     figure, axes = panels(len(algorithms), same_scale=True)
     for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
         mine = episodes[episodes["algorithm"] == name]
+        sns.barplot(mine, x="seed", y="return", hue="policy", ax=axis, errorbar=None, alpha=0.45, legend=False)
+        _means(axis)
         sns.boxplot(
-            mine,
-            x="seed",
-            y="return",
-            hue="policy",
-            ax=axis,
-            linecolor=INK,
-            fliersize=1.5,
-            linewidth=0.8,
-            legend=index == 0,
+            mine, x="seed", y="return", hue="policy", ax=axis, fill=False, fliersize=1.5, linewidth=0.8, legend=False
         )
         if threshold is not None:
             axis.axhline(threshold, color=QUIET, linestyle=":")
-        axis.set(title=name, xlabel="seed", ylabel="return of an episode" if index == 0 else "")
-        axis.set_ylim(bottom=0 if episodes["return"].min() >= 0 else None)
-    axes[0].legend(loc="lower left", title="policy")
+        axis.set(title=name, xlabel="seed", ylabel="return of an episode" if index == 0 or is_narrow() else "")
+        axis.margins(y=0.06)
+    policies = list(dict.fromkeys(episodes["policy"]))
+    handles = [Patch(color=color, alpha=0.45) for color in sns.color_palette(PALETTE, len(policies))]
+    figure.legend(handles, policies, loc="outside lower center", ncols=2, frameon=False)
     headline(figure, title)
     return figure
+
+
+def _means(axis: Axes) -> None:
+    """Write what each bar stands for at its foot, where boxes seldom are."""
+    for bar in axis.patches:
+        if isinstance(bar, Rectangle):
+            center, mean = bar.get_x() + bar.get_width() / 2, bar.get_height()
+            axis.annotate(
+                f"{mean:.4g}",
+                (center, 0),
+                (0, 3 if mean >= 0 else -3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if mean >= 0 else "top",
+                rotation=90,
+                fontsize="x-small",
+            )
 
 
 def performance(profiles: pd.DataFrame, improvements: pd.DataFrame, title: str) -> Figure:
@@ -138,11 +157,13 @@ def _improvements(axis: Axes, table: pd.DataFrame) -> None:
     axis.xaxis.set_major_formatter(PercentFormatter(1))
 
 
-def _band(axis: Axes, runs: pd.DataFrame, band: pd.DataFrame, color: object, label: str, line: str = "-") -> None:
+def _band(
+    axis: Axes, runs: pd.DataFrame, band: pd.DataFrame, color: object, label: str, line: str = "-", width: float = 2
+) -> None:
     """Each run thin, the IQM over seeds thick, its interval shaded."""
     for _, run in runs.groupby("seed"):
         axis.plot(run["env_step"], run["mean_return"], color=color, alpha=0.35, linewidth=0.7)
-    axis.plot(band["env_step"], band["iqm"], line, color=color, linewidth=2, label=label)
+    axis.plot(band["env_step"], band["iqm"], line, color=color, linewidth=width, label=label)
     if band["low"].notna().any():
         axis.fill_between(band["env_step"], band["low"], band["high"], color=color, alpha=0.2, linewidth=0)
 
@@ -158,7 +179,8 @@ def _threshold(axis: Axes, threshold: float | None) -> None:
 
 
 def _env_steps(axis: Axes, name: str, index: int) -> None:
-    axis.set(title=name, xlabel="env steps", ylabel="mean return of the last 100 episodes" if index == 0 else "")
+    shown = index == 0 or is_narrow()
+    axis.set(title=name, xlabel="env steps", ylabel="mean return of the last 100 episodes" if shown else "")
     axis.xaxis.set_major_formatter(THOUSANDS)
     axis.set_xlim(left=0)
     axis.legend(loc="best")

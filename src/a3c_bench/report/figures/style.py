@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import seaborn as sns
@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 WIDTH, HEIGHT = 7.0, 3.6
-HEADLINE_LETTERS = 66
+NARROW = 3.9
+"""Inches, for a phone: panels stand below one another."""
+LETTERS_PER_INCH = 9.4
 PALETTE = "colorblind"
 SCHEDULE_STYLE = {"ordered": "-", "hogwild": "--"}
 THOUSANDS = EngFormatter(sep="")
@@ -20,8 +22,8 @@ PAGE_COLORS = {INK: "currentColor", QUIET: "var(--quiet)", LINE: "var(--line)", 
 """What takes the colours of the page that it stands in, light or dark."""
 
 
-def use_style() -> None:
-    """The look of all figures; the bytes of a picture depend on its data only."""
+def use_style(width: float = WIDTH) -> None:
+    """The look of all figures, `width` inches wide; the bytes of a picture depend on its data only."""
     mpl.use("Agg")
     text = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
     lines = dict.fromkeys(("axes.edgecolor", "grid.color", "legend.edgecolor"), LINE)
@@ -30,6 +32,7 @@ def use_style() -> None:
         {
             "svg.hashsalt": "a3c-bench",
             "figure.dpi": 150,
+            "figure.figsize": (width, HEIGHT),
             "axes.titleweight": "bold",
             "figure.facecolor": PAPER,
             "axes.facecolor": PAPER,
@@ -38,24 +41,34 @@ def use_style() -> None:
 
 
 def panels(columns: int = 1, height: float = HEIGHT, same_scale: bool = False) -> tuple[Figure, list[Axes]]:
-    """An empty figure with `columns` panels side by side, `height` inches high."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False, sharey=same_scale)[0])
+    """An empty figure with `columns` panels, each `height` inches high: side by side, or stacked where it is narrow."""
+    width, rows = mpl.rcParams["figure.figsize"][0], columns if is_narrow() else 1
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
+    return figure, list(figure.subplots(rows, columns // rows, squeeze=False, sharey=same_scale).flat)
+
+
+def is_narrow() -> bool:
+    """Whether figures are drawn for a phone."""
+    return bool(mpl.rcParams["figure.figsize"][0] < WIDTH)
 
 
 def headline(figure: Figure, title: str) -> None:
-    """Set the title, in lines of about the same length."""
-    lines = -(-len(title) // HEADLINE_LETTERS)
+    """Set the title, in lines of about the same length, broken between words only."""
+    lines = -(-len(title) // int(LETTERS_PER_INCH * figure.get_figwidth()))
     # A little more than an equal share for each line, so that none is left with a word or two.
-    figure.suptitle(textwrap.fill(title, len(title) // lines + 8), fontweight="bold")
+    wrapped = textwrap.fill(title, len(title) // lines + 8, break_long_words=False, break_on_hyphens=False)
+    figure.suptitle(wrapped, fontweight="bold")
 
 
-def render(figure: Figure) -> dict[str, bytes]:
+METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}}
+
+
+def render(figure: Figure, suffixes: Sequence[str] = ("svg", "png")) -> dict[str, bytes]:
     """The figure as SVG (for the page) and PNG (for README files), by suffix."""
     rendered = {}
-    for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+    for suffix in suffixes:
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, metadata=metadata)
+        figure.savefig(buffer, format=suffix, metadata=METADATA[suffix])
         rendered[suffix] = buffer.getvalue()
     return rendered
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from a3c_bench.arrays import Doubles
-from a3c_bench.report.figures.style import PALETTE, QUIET, SCHEDULE_STYLE, THOUSANDS, headline, panels
+from a3c_bench.report.figures.style import PALETTE, QUIET, SCHEDULE_STYLE, THOUSANDS, headline, is_narrow, panels
 
 SPLIT_NAMES = {
     "share_environment": "environment",
@@ -39,8 +39,26 @@ def throughput(points: pd.DataFrame, predicted: pd.DataFrame, cores: int, thread
         shown = predicted[predicted["algorithm"] == name]
         _prediction(axis, shown[shown["workers"] >= cores])
         _workers_axis(axis, sorted({*mine["workers"], *shown["workers"]}), cores)
-        axis.set(title=name, ylabel="env steps per second" if index == 0 else "")
+        axis.set(title=name, ylabel="env steps per second" if index == 0 or is_narrow() else "")
         axis.legend(fontsize="small")
+    headline(figure, title)
+    return figure
+
+
+def machines(table: pd.DataFrame, title: str) -> Figure:
+    """Env steps per second against workers, a line for each machine. table: machine, algorithm, workers and rate."""
+    algorithms = list(dict.fromkeys(table["algorithm"]))
+    figure, axes = panels(len(algorithms))
+    for index, (axis, name) in enumerate(zip(axes, algorithms, strict=True)):
+        mine = table[table["algorithm"] == name]
+        for machine, own in mine.groupby("machine", sort=False):
+            axis.plot(own["workers"], own["env_steps_per_second"], "o-", label=machine)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(counts := sorted(set(mine["workers"])), [str(count) for count in counts])
+        axis.set_ylim(bottom=0)
+        axis.yaxis.set_major_formatter(THOUSANDS)
+        axis.set(title=name, ylabel="env steps per second" if index == 0 or is_narrow() else "")
+    axes[0].legend(fontsize="small")
     headline(figure, title)
     return figure
 
@@ -107,7 +125,7 @@ def time_split(points: pd.DataFrame, threads: int, title: str) -> Figure:
     axis.grid(axis="y", visible=False)
     axis.set(xlabel="share of the workers' time", xlim=(0, 1))
     axis.xaxis.set_major_formatter(PercentFormatter(1))
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2 if is_narrow() else 3, frameon=False)
     headline(figure, title)
     return figure
 
@@ -128,6 +146,6 @@ def memory(points: pd.DataFrame, schedule: str, threads: int, title: str) -> Fig
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     axis.margins(x=0.08)
-    axis.set(xlabel="peak memory of the largest process, MiB")
+    axis.set(xlabel="largest process, MiB" if is_narrow() else "peak memory of the largest process, MiB")
     headline(figure, title)
     return figure

@@ -18,6 +18,7 @@ from a3c_bench.results.about import read_about, same_environment, same_params
 from a3c_bench.results.files import (
     BAD_INPUTS,
     BAD_INPUTS_ABOUT,
+    ENVIRONMENTS,
     FAULTS,
     FAULTS_ABOUT,
     GATE,
@@ -74,6 +75,7 @@ def read(config: Config) -> dict[str, Any]:
         "abouts": {name: one.about for name, one in found.items()},
         "left_out": {name: one.left_out for name, one in found.items()},
         "proof_summary": [] if proof.empty else proof_summary(proof),
+        "environments": environment_matrix(read_csv(ENVIRONMENTS)) if ENVIRONMENTS.exists() else pd.DataFrame(),
         "schedule_bands": curves if curves.empty else schedule_bands(curves),
         "faults": faults if faults.empty else fault_summary(faults),
         "fault_environments": [] if faults.empty else list(faults["environment"].unique()),
@@ -123,6 +125,13 @@ def proof_summary(proof: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return summary
+
+
+def environment_matrix(rows: pd.DataFrame) -> pd.DataFrame:
+    """Environment × condition: whether the bits are those of one worker; empty where that was not measured."""
+    order = list(dict.fromkeys(rows["condition"]))
+    matrix = rows.pivot(index="environment", columns="condition", values="same")[order]
+    return matrix.fillna("").reset_index()
 
 
 def schedule_bands(curves: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from a3c_bench.evidence.reproducibility.conditions import OFTEN, Condition, on_a
 from a3c_bench.evidence.reproducibility.launch import Launcher
 from a3c_bench.evidence.reproducibility.proof import YES_NO, Row, make_trial
 from a3c_bench.progress import Progress
+from a3c_bench.repository import last_commit
 from a3c_bench.results.files import ENVIRONMENTS, csv_bytes, write_all
 
 WORKERS = (2, 5)
@@ -21,7 +22,7 @@ KILLS = 3
 CPU_MODELS = ("Haswell", "EPYC-Rome")
 ROUNDS = 30
 """Updates of every actor, at least."""
-COLUMNS = ("environment", "algorithm", "condition", "same", "sha256", "rounds", "note")
+COLUMNS = ("environment", "algorithm", "condition", "same", "sha256", "rounds", "commit", "note")
 
 
 def conditions(name: str) -> Iterator[Condition]:
@@ -85,6 +86,7 @@ def summarise(name: str, row: Row, reference: str | None) -> dict[str, Any]:
         "same": YES_NO[sha256 == reference] if sha256 else None,
         "sha256": sha256,
         "rounds": row.condition.rounds,
+        "commit": last_commit(),
         "note": row.note,
     }
 

@@ -121,7 +121,7 @@ def test_the_page_is_of_the_cells_that_there_are(small, workspace, capsys):
     assert rows["Acrobot-v1"]["reached"] == {"a2c": False, "ppo": False}
     assert rows["CartPole-v1"]["reached"] == {"a2c": True, "ppo": True}
     text = (suite_report.OUT / "README.md").read_text()
-    assert "| Acrobot-v1 | nstep | 2 of 2 |" in text and "CartPole-v1 ppo: 1 of 2 seeds" in text
+    assert "| Acrobot-v1 | nstep | 2 of 2 |" in text and "CartPole-v1 ppo, 1 of 2 seeds" in text
     assert (suite_report.OUT / "index.html").read_text().count("<svg") == 1
 
 

@@ -93,9 +93,10 @@ def curves(groups: Mapping[Group, list[Cell]]) -> pd.DataFrame:
 def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
     """A panel for every environment: its algorithms' learning curves, and the published scores as lines."""
     environments = list(dict.fromkeys(bands["environment"]))
-    rows = -(-len(environments) // COLUMNS)
+    columns = min(COLUMNS, len(environments))
+    rows = -(-len(environments) // columns)
     figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * rows + 0.4), layout="constrained")
-    grid = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    grid = figure.subplots(rows, columns, squeeze=False).flat
     algorithms = sorted(set(bands["algorithm"]))
     colors = dict(zip(algorithms, sns.color_palette(PALETTE, len(algorithms)), strict=True))
     for axis, environment in zip(grid, environments, strict=False):
@@ -126,6 +127,11 @@ def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Map
 
 def missing(suite: Suite, groups: Mapping[Group, list[Cell]]) -> Iterable[str]:
     """What of the suite there is not, in words."""
-    for (environment, algorithm), cells in groups.items():
-        if len(cells) < len(suite.seeds):
-            yield f"{environment} {algorithm}: {len(suite.seeds) - len(cells)} of {len(suite.seeds)} seeds"
+    for environment in suite.environments:
+        left = {one: len(suite.seeds) - len(groups[environment, one]) for one in suite.algorithms}
+        if all(count == len(suite.seeds) for count in left.values()):
+            yield environment
+        else:
+            yield from (
+                f"{environment} {one}, {count} of {len(suite.seeds)} seeds" for one, count in left.items() if count
+            )

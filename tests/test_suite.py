@@ -12,7 +12,7 @@ from a3c_bench import outlook, suite
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.params import read_yaml
-from a3c_bench.preset import environments
+from a3c_bench.preset import environments, preset_of
 from a3c_bench.report import suite as page
 from a3c_bench.stages import suite_report
 from a3c_bench.suite import Cell
@@ -104,7 +104,7 @@ def test_inputs_are_the_same_twice_and_tell_a_changed_result(small, a3c_bench, w
     first = inputs_of(a3c_bench, workspace)
     assert inputs_of(a3c_bench, workspace) == first
     content = json.loads(first)
-    assert content["settings"] == small.config("Acrobot-v1").algorithm("nstep").model_dump(mode="json")
+    assert content["settings"] == preset_of("Acrobot-v1")["nstep"]
     assert content["environment"]["name"] == "Acrobot-v1"
 
 

@@ -4,9 +4,12 @@ That is the resolved params, and what the code makes of them: the bits of a shor
 sees no change of the code that shows later in a training only.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from a3c_bench import preset
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
 from a3c_bench.evaluation import evaluate
@@ -35,8 +38,14 @@ def run(config: Config, algorithm: str) -> None:
     content = {
         "environment": asdict(config.recipe),
         "schedule": config.schedule,
-        "settings": settings.model_dump(mode="json"),
+        "settings": own(settings.model_dump(mode="json"), algorithm),
         "model": sha256(turn.model.tobytes()),
         "returns": [episodes.returns.tolist() for episodes in played],
     }
     write_all({FOLDER / f"{algorithm}.json": json_bytes(content)})
+
+
+def own(settings: Mapping[str, Any], algorithm: str) -> dict[str, Any]:
+    """What differs from the defaults: a key that is new, and changes nothing by default, makes no cell run again."""
+    defaults = preset.defaults()[algorithm]
+    return {key: value for key, value in settings.items() if value != defaults.get(key)}

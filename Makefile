@@ -19,8 +19,10 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 # Many tests wait more than they compute: three at once keep two cores busy.
 TOGETHER := --numprocesses 3 --dist worksteal
 
+comma := ,
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed contribute peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed contribute peers suite suite-setup search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -93,8 +95,20 @@ peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train o
 	$(@D)/bin/pip install --quiet --requirement $<
 	@touch $@
 
-search: setup ## search for the fastest hyper-parameters (about 20 minutes)
-	@$(RUN) search
+suite: suite-setup ## train and evaluate the suite's environments, cell by cell, and write reports/suite (days; ENVS=Acrobot-v1,Pendulum-v1)
+	@$(RUN) suite $(if $(ENVS),--envs '$(ENVS)')
+	@# A cell that fails holds up no other, and the page tells of those that there are.
+	A3C_BENCH_SUPERVISOR=$$PPID dvc repro --keep-going --glob $(foreach name,$(or $(subst $(comma), ,$(ENVS)),*),'suite/dvc.yaml:evaluate@$(name)-*'); \
+		code=$$?; A3C_BENCH_SUPERVISOR=$$PPID dvc repro suite/dvc.yaml:report && exit $$code
+
+suite-setup: $(VENV)/.suite ## install what the suite's environments need, as locked in requirements-suite.lock
+
+$(VENV)/.suite: requirements-suite.lock | $(STAMP)
+	$(VENV)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+search: setup ## search for the fastest hyper-parameters (about 20 minutes), or for a preset (ENV=Acrobot-v1 ALGORITHM=ppo CANDIDATES=16)
+	@$(RUN) search $(if $(ENV),--environment '$(ENV)') $(if $(ALGORITHM),--algorithm '$(ALGORITHM)') $(if $(CANDIDATES),--candidates $(CANDIDATES))
 
 test: setup lint ## lint, types and the tests that are fast, several at once
 	$(VENV)/bin/pytest $(TOGETHER)
@@ -166,11 +180,15 @@ mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 	@echo "http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?workflowType=machine_learning"
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
-lock: setup ## resolve the dependencies of pyproject.toml again, into requirements.lock
-	$(VENV)/bin/pip-compile --quiet --upgrade --all-extras --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+COMPILE := $(VENV)/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: setup ## resolve the dependencies of pyproject.toml again, into requirements.lock and requirements-suite.lock
+	$(COMPILE) --extra test --extra dev --output-file requirements.lock pyproject.toml
 	@# A local build's suffix would exclude everybody else's build of the same version.
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
+	$(COMPILE) --extra box2d --extra mujoco --extra minatar --extra atari --constraint requirements.lock \
+		--output-file requirements-suite.lock pyproject.toml
+	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-suite.lock
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay
 	rm -rf $(VENV) .peers .audit .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check demo dist models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp

@@ -74,13 +74,20 @@ def test_a_stage_depends_on_every_module_that_decides_its_results(stage):
     assert not missing
 
 
+BESIDES = {
+    "profile": {PACKAGE / "textbook.py"},
+    "preset": {PACKAGE / "defaults.yaml", *(PACKAGE / "presets").rglob("*.yaml")},
+}
+"""What a stage runs as a program, or reads."""
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_nothing_else_of_the_code(stage):
-    run_as_a_program = {PACKAGE / "textbook.py"} if stage == "profile" else set()
+    besides = BESIDES.get(stage, set())
     for source in sources(stage):
         assert source.exists(), source
         assert not any(view.is_relative_to(source) for view in VIEWS), source
-        assert any(path.is_relative_to(source) for path in decides(stage) | run_as_a_program), source
+        assert any(path.is_relative_to(source) for path in decides(stage) | besides), source
 
 
 def test_a_checkpoint_is_bound_to_all_code_that_trains():
@@ -88,7 +95,7 @@ def test_a_checkpoint_is_bound_to_all_code_that_trains():
     assert named <= set(sources("train"))
     others = {path for path in reached_from("a3c_bench.training.pool") if not named & {path, *path.parents}}
     # What it says of the settings is in the checkpoint itself.
-    assert others <= {PACKAGE / "config.py", PACKAGE / "sections.py", PACKAGE / "__init__.py"}
+    assert others <= {PACKAGE / name for name in ("config.py", "preset.py", "sections.py", "__init__.py")}
 
 
 def test_the_views_are_modules():

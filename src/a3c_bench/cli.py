@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from a3c_bench import commands, output, supervision
+from a3c_bench import commands, output, preset, supervision
 from a3c_bench.errors import BadInputError, TrainingError, say
 from a3c_bench.machine import require_address_space
 from a3c_bench.math_threads import limit_math_threads, refused_by_numpy
@@ -68,10 +68,11 @@ app = typer.Typer(
 )
 
 
-def prepare(trains: bool = False) -> "Config":
+def prepare(trains: bool = False, environment: str | None = None) -> "Config":
     """Validate params.yaml; what may import numpy comes after its libraries' threads are limited.
 
-    trains: start the server of workers first, whose imports, a third of a second's, run beside ours.
+    trains: start the server of workers first, whose imports, a third of a second's, run beside ours. environment: one
+    of the suite, in whose folder the command then is.
     """
     require_own_source()
     require_address_space()
@@ -81,7 +82,11 @@ def prepare(trains: bool = False) -> "Config":
         import numpy  # noqa: F401
 
         start_server()
-    content = read_yaml(PARAMS_FILE)
+    if environment is not None:
+        from a3c_bench import suite
+
+        return suite.enter(environment)
+    content = preset.applied(read_yaml(PARAMS_FILE))
     from a3c_bench.config import parse_config
 
     return parse_config(content)
@@ -94,9 +99,9 @@ def require_own_source() -> None:
         raise BadInputError(f"{running} would run, but this checkout has its own source; set PYTHONPATH=src")
 
 
-def checked(trains: bool = False) -> "Config":
+def checked(trains: bool = False, environment: str | None = None) -> "Config":
     """`prepare`, and check what needs Gymnasium and numpy to be checked."""
-    config = prepare(trains)
+    config = prepare(trains, environment)
     from a3c_bench.environments.make import describe
     from a3c_bench.kernels.library import open_kernels
 

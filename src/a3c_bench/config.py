@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, PositiveFloat, ValidationError
 from pydantic_core import ErrorDetails
 
+from a3c_bench import preset as presets
 from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import kinds, settings_class
 from a3c_bench.environments.make import EnvironmentInfo
@@ -54,7 +55,7 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
 
 
 # YAML knows lists only, which a strict tuple would refuse.
-_Grid = Annotated[tuple[Value, ...], Field(min_length=1, strict=False), AfterValidator(_distinct)]
+Grid = Annotated[tuple[Value, ...], Field(min_length=1, strict=False), AfterValidator(_distinct)]
 
 
 class Checkpoint(Section):
@@ -72,14 +73,14 @@ class Evaluate(Section):
 class Profile(Section):
     """The grid of the throughput profile."""
 
-    workers: _Grid[Workers]
-    threads: _Grid[Threads]
-    schedules: _Grid[ScheduleName]
+    workers: Grid[Workers]
+    threads: Grid[Threads]
+    schedules: Grid[ScheduleName]
     repeats: Annotated[int, Field(ge=1, le=1000)]
     # Rounded up to whole rounds of all actors they are still within `MOST_TURNS`.
     turns: Annotated[int, Field(ge=1, le=1_000_000)]
     textbook_episodes: Annotated[int, Field(ge=1, le=1_000_000)]
-    textbook_processes: _Grid[Workers]
+    textbook_processes: Grid[Workers]
 
 
 class Config(Section):
@@ -89,8 +90,9 @@ class Config(Section):
     max_episode_steps: Annotated[int, Field(ge=1, le=MOST_EPISODE_STEPS)] | None = None
     env_kwargs: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
     wrappers: Annotated[tuple[str, ...], Field(default=(), strict=False)]
-    algorithms: _Grid[SectionName]
-    seeds: _Grid[Seed]
+    preset: bool = True
+    algorithms: Grid[SectionName]
+    seeds: Grid[Seed]
     schedule: ScheduleName
     workers: Workers
     threads: Threads
@@ -125,10 +127,13 @@ class Config(Section):
     def with_(self, **changes: Any) -> "Config":
         """The same with other values, those of a section by their keys: `with_(workers=4, evaluate={"episodes": 10})`.
 
-        A section that is not there yet is added. Raises `BadInputError` for what params.yaml may not say either: one
-        line that names the key, its value and what is allowed.
+        A section that is not there yet is added; another `env` brings its preset. Raises `BadInputError` for what
+        params.yaml may not say either: one line that names the key, its value and what is allowed.
         """
         params = self._plain(self.sections)
+        if changes.get("env", self.env) != self.env:
+            wanted = {key: changes.get(key, params[key]) for key in ("env", "preset")}
+            params = presets.applied({**presets.without(params), **wanted})
         for key, value in changes.items():
             nested = isinstance(value, Mapping) and isinstance(params.get(key), Mapping)
             params[key] = {**params[key], **value} if nested else value
@@ -154,8 +159,8 @@ class Config(Section):
 
 
 def load_config(path: Path = PARAMS_FILE) -> Config:
-    """Read and validate `path`; raises `BadInputError` with one line that names what is wrong."""
-    return parse_config(read_yaml(path), path)
+    """Read and validate `path`, its environment's preset applied; raises `BadInputError` that names what is wrong."""
+    return parse_config(presets.applied(read_yaml(path)), path)
 
 
 def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:
@@ -178,6 +183,17 @@ def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:
     if faults or core is None:
         raise BadInputError(f"{path}: {_first(faults)}")
     return core.changed(sections=sections)
+
+
+def parse_section(model: type[SectionType], content: object, path: Path) -> SectionType:
+    """Validate parsed YAML that is one section; raises `BadInputError` that names a wrong key of `path`."""
+    if not isinstance(content, Mapping):
+        raise BadInputError(f"{path}: {_shorten(content)} is not allowed: keys and their values")
+    faults: list[Fault] = []
+    section = _validated(model, {str(key): value for key, value in content.items()}, faults)
+    if section is None:
+        raise BadInputError(f"{path}: {_first(faults)}")
+    return section
 
 
 class Fault(NamedTuple):

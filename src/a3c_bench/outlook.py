@@ -20,8 +20,10 @@ from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import cores, fingerprint
 from a3c_bench.params import PARAMS_FILE, read_plain, read_yaml
+from a3c_bench.report.suite import evaluated
 from a3c_bench.results.files import MACHINE, PROFILE, read_json, train_folder
 from a3c_bench.stages.profile import fixed_work, grid, most_work
+from a3c_bench.suite import Suite
 from a3c_bench.training.alone import turns
 from a3c_bench.training.needs import require_room
 from a3c_bench.training.worker import Job
@@ -107,6 +109,29 @@ def estimate(config: Config) -> str:
         f"time: about {total} from nothing, an estimate ({basis}): train {parts}, profile {profile}; "
         "evaluate, film, report and the start of every stage come on top"
     )
+
+
+def suite_estimates(suite: Suite) -> Iterator[str]:
+    """How many cells of every environment are left, and how long they take: a line for each, and one for all."""
+    total = Span(0, 0)
+    for name in suite.environments:
+        try:
+            config = suite.config(name)
+            environment = describe(config.recipe)
+        except BadInputError as error:
+            yield f"{name}: its cells will fail: {error}"
+            continue
+        cells = [cell for cell in suite.cells() if cell.environment == name]
+        left = [cell.algorithm for cell in cells if not evaluated(cell).exists()]
+        spans = {one: Pace(config, one, environment).training(config) for one in dict.fromkeys(left)}
+        span = sum((spans[one] for one in left), Span(0, 0))
+        total += span
+        yield f"{name}: {len(cells)} cells, {len(left)} not there yet" + (f", about {_known(span)}" if left else "")
+    yield f"time: about {_known(total)} of training, timed now; what changed params or code make anew comes on top"
+
+
+def _known(span: "Span") -> str:
+    return "an unknown time" if math.isnan(span.high) else str(span)
 
 
 def profile_time(config: Config, paces: dict[str, "Pace"]) -> "Span":

@@ -38,7 +38,7 @@ def repository(tmp_path_factory):
     repository.run("git", "init", "--quiet")
     repository.commit("an algorithm of one's own")
     said = repository.run("dvc", "repro")
-    assert said.count("Running stage") == 12
+    assert said.count("Running stage") == 13
     assert "MLflow is left out" not in said
     repository.commit("results")
     return repository

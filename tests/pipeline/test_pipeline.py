@@ -75,7 +75,7 @@ def small_pipeline(folder):
     repository.run("git", "init", "--quiet")
     repository.commit("start")
     said = repository.run("dvc", "repro")
-    assert said.count("Running stage") == 9
+    assert said.count("Running stage") == 10
     assert "MLflow is left out" not in said
     repository.commit("results")
     return repository

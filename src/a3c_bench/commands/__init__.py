@@ -18,6 +18,9 @@ Seed = Annotated[
     str | None,
     typer.Option(metavar="INTEGER", help=f"The training run's, from 0 to {2**32 - 1}; by default params.yaml's first."),
 ]
+Environment = Annotated[
+    str | None, typer.Option(help="One of the suite's, whose own params hold in place of params.yaml.")
+]
 MOST = 1_000_000
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from a3c_bench.environments.packing import Packing, Replayed, Together
-from a3c_bench.environments.recipe import LONGEST_REASON, Recipe, make_own, make_plain
+from a3c_bench.environments.recipe import LONGEST_REASON, Recipe, make_own, make_plain, register
 from a3c_bench.environments.spaces import ActionSpec, ObservationSpec, adapt
 from a3c_bench.environments.trial import findings, keeps_state, survives
 from a3c_bench.errors import BadInputError, describe_error
@@ -159,6 +159,8 @@ def describe(recipe: Recipe | str) -> EnvironmentInfo:
 
 @cache
 def _described(recipe: Recipe) -> EnvironmentInfo:
+    with own_code(recipe, "cannot be registered"):
+        register(recipe.name)
     _require_survival(recipe)
     with own_code(recipe, "cannot be made"):
         environment = make_own(recipe)

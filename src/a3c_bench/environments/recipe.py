@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 import gymnasium
@@ -34,8 +36,19 @@ class Recipe:
         return {**json.loads(self.env_kwargs), **limit}
 
 
+@cache
+def register(name: str) -> None:
+    """Let the installed package that brings the namespace of an id (`MinAtar/Breakout-v1`) register its environments.
+
+    Gymnasium did so by this entry point once, and packages still have it.
+    """
+    for point in entry_points(group="gymnasium.envs", name=name.rpartition("/")[0]):
+        point.load()()
+
+
 def make_own(recipe: Recipe, **options: Any) -> gymnasium.Env[Any, Any]:
     """One environment with its own spaces: as Gymnasium makes it, with its time limit, in the recipe's wrappers."""
+    register(recipe.name)
     environment = gymnasium.make(recipe.name, disable_env_checker=True, **{**recipe.options, **options})
     for wrapper in recipe.wrappers:
         environment = _wrapped(environment, wrapper)

@@ -25,6 +25,7 @@ Moment = Literal["early", "half", "end"]
 REPORTS = Path("reports")
 MACHINE = REPORTS / "machine" / "machine.json"
 PROFILE = REPORTS / "profile"
+PRESET = REPORTS / "preset" / "preset.json"
 PROOF = REPORTS / "reproducibility" / "proof.csv"
 PROOF_ABOUT = REPORTS / "reproducibility" / "about.json"
 SCHEDULE_RUNS = REPORTS / "reproducibility" / "schedule-runs.csv"

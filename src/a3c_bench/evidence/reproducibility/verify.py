@@ -113,6 +113,8 @@ def _reproduce(repository: Path, stages: Sequence[str], console: Console) -> Non
 
     def started(stage: str) -> None:
         nonlocal count
+        if stage not in stages:  # what they depend on
+            return
         count += 1
         status.update(f"running {stage} ({count} of {len(stages)})")
         if not console.is_terminal:

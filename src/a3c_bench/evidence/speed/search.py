@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -67,6 +67,20 @@ class Rung(NamedTuple):
 RUNGS = (Rung(96, 2), Rung(32, 6), Rung(8, 40))
 
 
+class Measured(Protocol):
+    """Hyper-parameters, what was measured of them on every seed so far, and their score: the lowest is the best."""
+
+    values: Mapping[str, Any]
+    measured: list[float]
+
+    @property
+    def score(self) -> float:
+        """Over those seeds."""
+
+
+Tried = TypeVar("Tried", bound=Measured)
+
+
 @dataclass
 class Candidate:
     """Hyper-parameters, and the env steps to the threshold on every seed tried so far (infinite: not reached)."""
@@ -74,17 +88,17 @@ class Candidate:
     values: Mapping[str, Any]
     row_seconds: float
     """One worker's time per row, acting and learning together."""
-    steps: list[float] = field(default_factory=list)
+    measured: list[float] = field(default_factory=list)
 
     @property
     def seconds(self) -> list[float]:
         """Time to the threshold, by seed."""
-        return [self.row_seconds * min(steps, LOST * self.values["total_steps"]) for steps in self.steps]
+        return [self.row_seconds * min(steps, LOST * self.values["total_steps"]) for steps in self.measured]
 
     @property
     def score(self) -> float:
         """Mean time to the threshold: of two equally fast ones the more reliable."""
-        return float(np.mean(self.seconds)) if self.steps else 0.0
+        return float(np.mean(self.seconds)) if self.measured else 0.0
 
 
 def run(config: Config, rungs: Sequence[Rung] = RUNGS) -> None:
@@ -93,20 +107,31 @@ def run(config: Config, rungs: Sequence[Rung] = RUNGS) -> None:
     if environment.reward_threshold is None:
         raise BadInputError(f"env: {config.env!r} has no reward threshold to search by; allowed: one that has")
     candidates = draw(config, environment, rungs[0].candidates)
+    best = halve(config, environment, candidates, rungs, steps_to_solve)[:SHOWN]
+    write_all({SEARCH: table(best)})
+    print(SEARCH.read_text(), end="")
+
+
+def halve(
+    config: Config,
+    environment: EnvironmentInfo,
+    candidates: Sequence[Tried],
+    rungs: Sequence[Rung],
+    measure: Callable[[Job], float],
+) -> list[Tried]:
+    """Measure candidates on more and more seeds, the better ones of every round only; the best are first."""
     seeds = [0, *(rung.seeds for rung in rungs)]
     trainings = sum(rung.candidates * (rung.seeds - done) for rung, done in zip(rungs, seeds, strict=False))
     with Progress("search", trainings) as progress, ProcessPoolExecutor(cores(), process_context()) as processes:
         counter = itertools.count(1)
         for rung in rungs:
             candidates = sorted(candidates, key=lambda candidate: candidate.score)[: rung.candidates]
-            tasks = [(candidate, seed) for candidate in candidates for seed in range(len(candidate.steps), rung.seeds)]
+            tasks = [(one, seed) for one in candidates for seed in range(len(one.measured), rung.seeds)]
             jobs = (job(config, environment, candidate.values, FIRST_SEED + seed) for candidate, seed in tasks)
-            for (candidate, _), steps in zip(tasks, processes.map(steps_to_solve, jobs), strict=True):
-                candidate.steps.append(steps)
+            for (candidate, _), value in zip(tasks, processes.map(measure, jobs), strict=True):
+                candidate.measured.append(value)
                 progress.show(next(counter), f"{rung.candidates} candidates, {rung.seeds} seeds each")
-    best = sorted(candidates, key=lambda candidate: candidate.score)[:SHOWN]
-    write_all({SEARCH: table(best)})
-    print(SEARCH.read_text(), end="")
+    return sorted(candidates, key=lambda candidate: candidate.score)
 
 
 def draw(config: Config, environment: EnvironmentInfo, count: int) -> list[Candidate]:
@@ -169,10 +194,10 @@ def steps_to_solve(training: Job) -> float:
 def table(candidates: Iterable[Candidate]) -> bytes:
     """The candidates as CSV, the best first."""
     figures: Mapping[str, Callable[[Candidate], Any]] = {
-        "seeds": lambda candidate: len(candidate.steps),
-        "solved": lambda candidate: int(np.count_nonzero(np.isfinite(candidate.steps))),
-        "median_steps": lambda candidate: float(np.median(candidate.steps)),
-        "most_steps": lambda candidate: max(candidate.steps),
+        "seeds": lambda candidate: len(candidate.measured),
+        "solved": lambda candidate: int(np.count_nonzero(np.isfinite(candidate.measured))),
+        "median_steps": lambda candidate: float(np.median(candidate.measured)),
+        "most_steps": lambda candidate: max(candidate.measured),
         "row_microseconds": lambda candidate: candidate.row_seconds * 1e6,
         "median_seconds": lambda candidate: float(np.median(candidate.seconds)),
         "mean_seconds": lambda candidate: candidate.score,

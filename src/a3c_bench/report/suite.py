@@ -1,0 +1,137 @@
+"""The suite's page: scores beside published ones, and learning curves, of the cells that there are."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from a3c_bench.report.aggregate import band, read_curve
+from a3c_bench.report.figures.style import PALETTE, QUIET, THOUSANDS, WIDTH
+from a3c_bench.results.files import evaluate_folder, read_json, train_folder
+from a3c_bench.results.tables import read_csv
+from a3c_bench.stats import bootstrap, curves_on_grid, interquartile_mean
+from a3c_bench.suite import FOLDER, Cell, Suite
+
+REFERENCES = FOLDER / "references.csv"
+SOURCES = {
+    "RL-Zoo": "https://github.com/DLR-RM/rl-baselines3-zoo/blob/22e3ff2450fd92033f7f032915e1f64894a09584/benchmark.md"
+}
+COLUMNS, PANEL_HEIGHT = 3, 1.9
+POLICIES = ("greedy", "sampled")
+Group = tuple[str, str]
+"""An environment and an algorithm."""
+
+
+def trained(cell: Cell) -> Path:
+    """What training a cell leaves behind, the model apart."""
+    return cell.folder / train_folder(cell.algorithm, cell.seed)
+
+
+def evaluated(cell: Cell) -> Path:
+    """The figures of a cell's evaluation."""
+    return cell.folder / evaluate_folder(cell.algorithm, cell.seed) / "metrics.json"
+
+
+def complete(suite: Suite) -> dict[Group, list[Cell]]:
+    """The cells that are trained and evaluated, of every environment and algorithm."""
+    found: dict[Group, list[Cell]] = {}
+    for cell in suite.cells():
+        there = evaluated(cell).exists() and (trained(cell) / "curve.csv").exists()
+        found.setdefault((cell.environment, cell.algorithm), []).extend([cell] if there else [])
+    return found
+
+
+def scores(groups: Mapping[Group, list[Cell]]) -> pd.DataFrame:
+    """IQM over seeds of a seed's mean return, with its 95 % interval, of every group that has a cell."""
+    rows = []
+    for (environment, algorithm), cells in groups.items():
+        if not cells:
+            continue
+        figures = [read_json(evaluated(cell)) for cell in cells]
+        row: dict[str, Any] = {
+            "environment": environment,
+            "algorithm": algorithm,
+            "seeds": len(cells),
+            "env_steps": max(read_json(trained(cell) / "metrics.json")["env_steps"] for cell in cells),
+        }
+        for policy in POLICIES:
+            means = np.array([figure[f"{policy}_mean"] for figure in figures])
+            interval = bootstrap(means, interquartile_mean)
+            row |= {
+                policy: float(interquartile_mean(means)),
+                f"{policy}_low": float(interval.low) if interval else None,
+                f"{policy}_high": float(interval.high) if interval else None,
+            }
+        rows.append(row)
+    columns = ["environment", "algorithm", "seeds", "env_steps"]
+    return pd.DataFrame(rows, columns=[*columns, *(p + end for p in POLICIES for end in ("", "_low", "_high"))])
+
+
+def references() -> dict[str, dict[str, dict[str, Any]]]:
+    """Published scores, by environment and algorithm."""
+    table, found = read_csv(REFERENCES), dict[str, dict[str, dict[str, Any]]]()
+    for row in table.to_dict("records"):
+        found.setdefault(str(row["environment"]), {})[str(row["algorithm"])] = {str(k): v for k, v in row.items()}
+    return found
+
+
+def curves(groups: Mapping[Group, list[Cell]]) -> pd.DataFrame:
+    """IQM over seeds of the return while training, with its interval, on a grid of env steps."""
+    tables = []
+    for (environment, algorithm), cells in groups.items():
+        if cells:
+            runs = [read_curve(trained(cell)) for cell in cells]
+            grid, means = curves_on_grid([(run["env_step"].to_numpy(), run["return"].to_numpy(float)) for run in runs])
+            tables.append(pd.DataFrame({"environment": environment, "algorithm": algorithm, **band(grid, means)}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
+    """A panel for every environment: its algorithms' learning curves, and the published scores as lines."""
+    environments = list(dict.fromkeys(bands["environment"]))
+    columns = min(COLUMNS, len(environments))
+    rows = -(-len(environments) // columns)
+    figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * rows + 0.4), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    algorithms = sorted(set(bands["algorithm"]))
+    colors = dict(zip(algorithms, sns.color_palette(PALETTE, len(algorithms)), strict=True))
+    for axis, environment in zip(grid, environments, strict=False):
+        for name, mine in bands[bands["environment"] == environment].groupby("algorithm"):
+            axis.plot(mine["env_step"], mine["iqm"], color=colors[str(name)], linewidth=1.6)
+            if mine["low"].notna().any():
+                axis.fill_between(
+                    mine["env_step"], mine["low"], mine["high"], color=colors[str(name)], alpha=0.2, linewidth=0
+                )
+        for line, name in zip((":", "--"), ("a2c", "ppo"), strict=True):
+            if name in published.get(environment, {}):
+                axis.axhline(published[environment][name]["score"], color=QUIET, linestyle=line, linewidth=1)
+        axis.set_title(environment, fontsize="small")
+        axis.xaxis.set_major_formatter(THOUSANDS)
+        axis.tick_params(labelsize="x-small")
+        axis.set_xlim(left=0)
+    for axis in list(figure.axes)[len(environments) :]:
+        axis.set_axis_off()
+    drawn = next(axis for axis in figure.axes if axis.lines)
+    for name, color in colors.items():
+        drawn.plot([], [], color=color, label=name)
+    for line, name in ((":", "RL-Zoo A2C"), ("--", "RL-Zoo PPO")):
+        drawn.plot([], [], color=QUIET, linestyle=line, linewidth=1, label=name)
+    handles, labels = drawn.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small")
+    return figure
+
+
+def missing(suite: Suite, groups: Mapping[Group, list[Cell]]) -> Iterable[str]:
+    """What of the suite there is not, in words."""
+    for environment in suite.environments:
+        left = {one: len(suite.seeds) - len(groups[environment, one]) for one in suite.algorithms}
+        if all(count == len(suite.seeds) for count in left.values()):
+            yield environment
+        else:
+            yield from (
+                f"{environment} {one}, {count} of {len(suite.seeds)} seeds" for one, count in left.items() if count
+            )

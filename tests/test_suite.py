@@ -1,0 +1,160 @@
+"""The suite: its cells, its pipeline against the main one, and its page."""
+
+import json
+import re
+import shutil
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+from a3c_bench import outlook, suite
+from a3c_bench.environments.make import describe
+from a3c_bench.errors import BadInputError
+from a3c_bench.params import read_yaml
+from a3c_bench.preset import environments, preset_of
+from a3c_bench.report import suite as page
+from a3c_bench.stages import suite_report
+from a3c_bench.suite import Cell
+
+PARAMS = read_yaml(ROOT / "suite" / "params.yaml")
+STAGES = YAML(typ="safe").load((ROOT / "suite" / "dvc.yaml").read_text())["stages"]
+MAIN = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+TINY = {"nstep": {"actors": 2, "envs": 2, "rollout_steps": 8, "total_steps": 4_000}}
+
+
+@pytest.fixture
+def small(workspace):
+    """A suite of two environments in the workspace."""
+    params = {**PARAMS, "environments": ["CartPole-v1", "Acrobot-v1"], "seeds": [0, 1], "evaluate": {"episodes": 2}}
+    (workspace / "suite").mkdir()
+    with (workspace / "suite" / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(params, file)
+    shutil.copy(ROOT / "suite" / "references.csv", workspace / "suite")
+    return suite.load()
+
+
+def test_cells_have_numbers(small):
+    cells = small.cells()
+    assert (
+        len(cells) == 8 and cells[0] == Cell("CartPole-v1", "nstep", 0) and cells[5] == Cell("Acrobot-v1", "nstep", 1)
+    )
+
+
+def test_every_environment_but_the_defaults_own_has_a_preset():
+    assert set(PARAMS["environments"]) - set(environments()) == {"CartPole-v1"}
+    assert set(environments()) <= set(PARAMS["environments"])
+
+
+@pytest.mark.parametrize("name", PARAMS["environments"])
+def test_params_make_sense_on_their_environment(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = suite.load().config(name)
+    try:
+        environment = describe(config.recipe)
+    except BadInputError:
+        pytest.skip("what it needs is not installed")
+    config.require_sense(environment)
+
+
+@pytest.mark.parametrize("name", ["Nowhere-v0", "../x", ""])
+def test_an_environment_that_is_not_in_the_suite_is_named(small, name):
+    with pytest.raises(BadInputError, match=re.escape(f"ENVS: {name!r} is not allowed; suite/params.yaml has Cart")):
+        small.named(["CartPole-v1", name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"environments": ["../x-v0"]}, "environments.0: '../x-v0' is not allowed: a Gymnasium id is needed"),
+        ({"environments": ["a;b-v0"]}, "environments.0: 'a;b-v0' is not allowed"),
+        ({"seeds": []}, "seeds: "),
+        ({"sedes": [1]}, "sedes: unknown key (value [1]); seeds is meant?"),
+        ({"algorithms": ["nstep", "other"]}, "algorithms: 'other' has no section"),
+    ],
+)
+def test_wrong_params_are_named(small, workspace, changes, words):
+    with (workspace / "suite" / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump({**PARAMS, **changes}, file)
+    with pytest.raises(BadInputError) as error:
+        suite.load().config("CartPole-v1")
+    assert str(error.value).startswith(f"suite/params.yaml: {words}")
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_a_cell_leaves_what_the_main_pipeline_leaves(stage):
+    ours, mains = (json.dumps(stages[stage]["outs"]) for stages in (STAGES, MAIN))
+    assert ours.replace("suite/${item.environment}/", "") == mains
+    assert STAGES[stage]["cmd"] == MAIN[stage]["cmd"]
+
+
+def test_a_cell_depends_on_its_own_environment_and_algorithm_only():
+    inputs = "suite/${item.environment}/inputs/${item.algorithm}.json"
+    assert list(STAGES["inputs"]["outs"][0]) == STAGES["train"]["deps"] == [inputs]
+    assert STAGES["inputs"]["always_changed"] and inputs in STAGES["evaluate"]["deps"]
+
+
+def inputs_of(a3c_bench, workspace):
+    result = a3c_bench("suite-inputs", "--environment", "Acrobot-v1", "--algorithm", "nstep")
+    assert result.returncode == 0, result.stderr
+    return (workspace / "suite" / "Acrobot-v1" / "inputs" / "nstep.json").read_bytes()
+
+
+def test_inputs_are_the_same_twice_and_tell_a_changed_result(small, a3c_bench, workspace):
+    first = inputs_of(a3c_bench, workspace)
+    assert inputs_of(a3c_bench, workspace) == first
+    content = json.loads(first)
+    assert content["settings"] == preset_of("Acrobot-v1")["nstep"]
+    assert content["environment"]["name"] == "Acrobot-v1"
+
+
+def test_the_page_is_of_the_cells_that_there_are(small, workspace, capsys):
+    with pytest.raises(BadInputError, match="no cell is complete"):
+        suite_report.run(small)
+    for seed, mean in ((0, -80.0), (1, -90.0)):
+        finished(Cell("Acrobot-v1", "nstep", seed), mean)
+    finished(Cell("CartPole-v1", "ppo", 0), 500.0)
+    suite_report.run(small)
+    (acrobot, cartpole) = sorted(page.scores(page.complete(small)).to_dict("records"), key=lambda row: row["greedy"])
+    assert (acrobot["greedy"], acrobot["seeds"], cartpole["greedy"]) == (-85.0, 2, 500.0)
+    rows = {row["environment"]: row for row in suite_report.rows(page.scores(page.complete(small)), page.references())}
+    assert rows["Acrobot-v1"]["reached"] == {"a2c": False, "ppo": False}
+    assert rows["CartPole-v1"]["reached"] == {"a2c": True, "ppo": True}
+    text = (suite_report.OUT / "README.md").read_text()
+    assert "| Acrobot-v1 | nstep | 2 of 2 |" in text and "CartPole-v1 ppo, 1 of 2 seeds" in text
+    assert (suite_report.OUT / "index.html").read_text().count("<svg") == 1
+
+
+def finished(cell, mean):
+    """What a cell leaves behind."""
+    folder = page.trained(cell)
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"episodes": 200, "env_steps": 2000}')
+    rows = [f"{10 * step},{mean},{step},0" for step in range(1, 201)]
+    (folder / "curve.csv").write_text("\n".join(["env_step,return,length,actor", *rows, ""]))
+    page.evaluated(cell).parent.mkdir(parents=True)
+    page.evaluated(cell).write_text(json.dumps({"greedy_mean": mean, "sampled_mean": mean}))
+
+
+def test_what_is_left_is_told(small, monkeypatch):
+    monkeypatch.setattr(outlook, "time_turns", lambda job: outlook.Timed(1.0, 0.001))
+    monkeypatch.setattr(outlook, "cores", lambda: 2)
+    finished(Cell("Acrobot-v1", "ppo", 1), -80.0)
+    cartpole, acrobot, total = outlook.suite_estimates(small)
+    assert cartpole.startswith("CartPole-v1: 4 cells, 4 not there yet, about ")
+    assert acrobot.startswith("Acrobot-v1: 4 cells, 3 not there yet, about ")
+    assert total.startswith("time: about ")
+
+
+def test_an_environment_that_cannot_be_made_holds_up_no_other(small):
+    lines = list(outlook.suite_estimates(small.changed(environments=("MinAtar/Nothing-v1", "CartPole-v1"))))
+    assert lines[0].startswith("MinAtar/Nothing-v1: its cells will fail: env: ")
+    assert lines[1].startswith("CartPole-v1: 4 cells")
+
+
+def test_a_cell_is_trained_in_its_folder_with_its_preset(small, a3c_bench, workspace, monkeypatch):
+    shutil.rmtree(workspace / "suite" / "Acrobot-v1", ignore_errors=True)
+    # On the suite's smallest cell a training still takes seconds: its preset is what is tried, by what is printed.
+    result = a3c_bench("train", "--environment", "Nowhere-v0", "--algorithm", "nstep", "--seed", "0")
+    assert result.returncode == 2 and "suite/params.yaml has CartPole-v1, Acrobot-v1" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from a3c_bench.config import Config
+from a3c_bench import preset
+from a3c_bench.config import Config, parse_config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.evidence.reproducibility.conditions import OFTEN, Condition, on_arm
@@ -37,14 +38,14 @@ def conditions(name: str) -> Iterator[Condition]:
 
 
 def run(config: Config, names: Sequence[str]) -> bool:
-    """Train each environment under every condition; returns whether all that could be measured has equal bits.
+    """Train each environment, with its preset, under every condition; returns whether all that ran have equal bits.
 
     Rows of environments that are not named stay as they are in the table. Raises `BadInputError` where a training of
     an environment cannot be set up at all.
     """
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="a3c-bench-") as folder:
-        places = [config.with_env(name) for name in names]
+        places = [parse_config(preset.applied(config.with_env(name).params())) for name in names]
         for placed in places:
             describe(placed.recipe)
         for placed in places:

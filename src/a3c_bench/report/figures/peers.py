@@ -15,7 +15,20 @@ def peers(runs: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
     solved = first.dropna(subset=["seconds_to_solve"])
     figure, (time, rate) = panels(2, height=1.6 + 0.36 * len(names))
     for axis, data, column in ((time, solved, "seconds_to_solve"), (rate, first.dropna(subset=["rate"]), "rate")):
-        sns.swarmplot(data, x=column, y="peer", order=names, ax=axis, color=QUIET, size=1.8)
+        # Not a swarm: a hundred seeds that are alike find no place beside each other.
+        sns.stripplot(
+            data,
+            x=column,
+            y="peer",
+            order=names,
+            ax=axis,
+            color=QUIET,
+            jitter=False,
+            marker="|",
+            size=9,
+            alpha=0.4,
+            linewidth=1,
+        )
         axis.plot(table[column], range(len(names)), "|", color=sns.color_palette(PALETTE)[0], ms=16, mew=3)
         axis.set(xscale="log", ylim=(len(names) - 0.5, -0.5))
         axis.grid(axis="y", visible=False)

@@ -20,7 +20,7 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 TOGETHER := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed peers search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -163,12 +163,23 @@ mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 	@echo "http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?workflowType=machine_learning"
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
+docs: setup .docs/.installed ## build the documentation's site, strictly, into .docs/site/index.html
+	@PYTHONPATH=src $(VENV)/bin/python docs/site/reference.py .docs/reference
+	@NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --quiet --clean
+
+.docs/.installed: requirements-docs.lock
+	$(PYTHON) -m venv .docs
+	.docs/bin/pip install --quiet --requirement $<
+	@touch $@
+
 lock: setup ## resolve the dependencies of pyproject.toml again, into requirements.lock
 	$(VENV)/bin/pip-compile --quiet --upgrade --all-extras --allow-unsafe --strip-extras --no-header \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(VENV)/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements-docs.lock docs/site/requirements.in
 	@# A local build's suffix would exclude everybody else's build of the same version.
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay
-	rm -rf $(VENV) .peers .audit .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check demo dist models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .peers .audit .docs .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check demo dist models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -32,8 +32,8 @@ def allowed(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
         return f"list of: {allowed(schema.get('items', {}), definitions)}"
     names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
     words = [names.get(schema.get("type", ""), schema.get("type", "any"))]
-    words += [text.format(schema[key]) for key, text in BOUNDS.items() if key in schema]
-    return " ".join(words).replace("object", "keys and values")
+    bounds = [text.format(schema[key]) for key, text in BOUNDS.items() if key in schema]
+    return " ".join([*words, ", ".join(bounds)]).strip().replace("object", "keys and values")
 
 
 def schema_of(config: Config, section: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def schema_of(config: Config, section: str) -> dict[str, Any]:
 def params() -> str:
     """A table for the top level of params.yaml and one for each section, in its order."""
     config, section, lines = load_config(), "", ["## Top level", "", *HEAD]
-    schema = schema_of(config, section)
+    schema, means = schema_of(config, section), dict[str, str]()
     for line in (ROOT / "params.yaml").read_text().splitlines():
         if more := re.match(r"^\s+#\s*(.*)$", line):
             last = -4 if lines[-1] == HEAD[-1] else -1  # a section's own comment stands above its table
@@ -59,10 +59,11 @@ def params() -> str:
                 lines += ["", f"## {key}", "", comment, "", *HEAD]
             else:
                 field = schema["properties"].get(key, {})
+                # A key that is explained once, such as `kind`, means the same in the sections that follow.
+                comment = means[key] = comment or means.get(key, "")
                 bounds = allowed(field, schema.get("$defs", {})).replace("|", "\\|")
                 lines.append(f"| `{key}` | `{value}` | {bounds} | {comment.replace('|', chr(92) + '|')} |")
     return "\n".join(lines) + "\n"
-
 
 
 def options(command: Any) -> list[str]:

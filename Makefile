@@ -22,7 +22,7 @@ TOGETHER := --numprocesses 3 --dist worksteal
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed contribute peers suite suite-setup search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed contribute peers suite suite-setup search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -180,16 +180,13 @@ mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 	@echo "http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?workflowType=machine_learning"
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
-COMPILE := $(VENV)/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+docs: setup .docs/.installed ## build the documentation's site, strictly, into .docs/site/index.html
+	@PYTHONPATH=src $(VENV)/bin/python docs/site/reference.py .docs/reference
+	@NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --quiet --clean
 
-lock: setup ## resolve the dependencies of pyproject.toml again, into requirements.lock and requirements-suite.lock
-	$(COMPILE) --extra test --extra dev --output-file requirements.lock pyproject.toml
-	@# A local build's suffix would exclude everybody else's build of the same version.
-	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
-	$(COMPILE) --extra box2d --extra mujoco --extra minatar --extra atari --constraint requirements.lock \
-		--output-file requirements-suite.lock pyproject.toml
-	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-suite.lock
+.docs/.installed: requirements-docs.lock
+	$(PYTHON) -m venv .docs
+	.docs/bin/pip install --quiet --requirement $<
+	@touch $@
 
-clean: ## remove the environment, caches, models and the MLflow store; results in git stay
-	rm -rf $(VENV) .peers .audit .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check demo dist models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(COMPILE) --output-file requirements-docs.lock docs/site/requirements.in

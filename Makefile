@@ -189,4 +189,17 @@ docs: setup .docs/.installed ## build the documentation's site, strictly, into .
 	.docs/bin/pip install --quiet --requirement $<
 	@touch $@
 
+COMPILE := $(VENV)/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: setup ## resolve the dependencies of pyproject.toml again, into the three lock files
+	$(COMPILE) --extra test --extra dev --output-file requirements.lock pyproject.toml
+	@# A local build's suffix would exclude everybody else's build of the same version.
+	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
+	$(COMPILE) --extra box2d --extra mujoco --extra minatar --extra atari --constraint requirements.lock \
+		--output-file requirements-suite.lock pyproject.toml
+	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-suite.lock
 	$(COMPILE) --output-file requirements-docs.lock docs/site/requirements.in
+
+clean: ## remove the environment, caches, models and the MLflow store; results in git stay
+	rm -rf $(VENV) .peers .audit .docs .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check demo dist models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ In params.yaml, under `nstep` or `ppo`, in place of `hidden`:
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -21,12 +22,12 @@ class Dense(nn.Module):
     def __init__(self, observation_shape: tuple[int, ...], outputs: int, hidden: Sequence[int] = (64,)) -> None:
         super().__init__()
         sizes = [prod(observation_shape), *hidden]
-        self.hidden = nn.ModuleList(nn.Linear(*sizes[place : place + 2]) for place in range(len(hidden)))
+        self.hidden = nn.ModuleList(nn.Linear(inputs, units) for inputs, units in pairwise(sizes))
         self.actor, self.critic = nn.Linear(hidden[-1], outputs), nn.Linear(hidden[-1], 1)
         with torch.no_grad():
             # A nearly uniform first policy.
-            self.actor.weight *= POLICY_GAIN
-            self.actor.bias *= POLICY_GAIN
+            for parameter in self.actor.parameters():
+                parameter.mul_(POLICY_GAIN)
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs (rows, outputs) and values (rows,) of observations (rows, *observation_shape)."""

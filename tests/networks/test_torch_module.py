@@ -169,7 +169,7 @@ def test_images_stay_what_they_are_until_the_network(dtype):
     rows = small.rows(5)
     assert rows.observations.dtype == dtype
     given_ = drawn(generator, 5, 3), drawn(generator, 5)
-    for one, other in zip(learned(small, flat, observations, *given_), learned(large, flat, observations, *given_)):
+    for one, other in zip(*(learned(kind, flat, observations, *given_) for kind in (small, large)), strict=True):
         assert np.array_equal(one, other)
 
 
@@ -203,7 +203,7 @@ REFUSED = {
     "DrawnNumber": "made again it answers otherwise",
     "StaleCopy": "made again it answers otherwise",
     "DrawnElsewhere": "not from torch's generator",
-    "Overlapping": "twin shares the memory of actor.weight",
+    "Overlapping": "actor.weight shares the memory of twin",
     "Frozen": "its parameter hidden.0.bias is frozen",
     "Double": "hidden.0.weight is torch.float64 on cpu",
     "Unused": "there is no gradient for its parameter spare.weight",

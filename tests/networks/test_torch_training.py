@@ -1,4 +1,4 @@
-"""Trainings of networks in torch keep every promise: workers, threads, kills, checkpoints, and what comes after them."""
+"""Trainings of networks in torch keep every promise, and what comes after a training knows such networks."""
 
 import random
 from functools import cache

@@ -55,7 +55,7 @@ def open_torch(numerics: Numerics) -> None:
         _open_pinned()
     import torch
 
-    torch.use_deterministic_algorithms(True)  # type: ignore[no-untyped-call]
+    torch.use_deterministic_algorithms(True)
 
 
 @lru_cache(maxsize=1)
@@ -197,7 +197,8 @@ class TorchNetwork:
         with torch.set_grad_enabled(learns):
             computed = self._compute(rows, start, stop)
         rows.computed = computed if learns else None
-        rows.outputs[start:stop], rows.values[start:stop] = computed.outputs.detach(), computed.values.detach()
+        rows.outputs[start:stop] = computed.outputs.detach().numpy()
+        rows.values[start:stop] = computed.values.detach().numpy()
 
     def backward(self, rows: TorchRows, by_outputs: Floats, by_values: Floats, gradient: Floats) -> None:
         """Write the gradient (size,) of a loss, given its gradients by outputs (count, outputs) and values (count,)."""
@@ -215,7 +216,7 @@ class TorchNetwork:
         torch.cat([part.reshape(-1) for part in gradients], out=torch.from_numpy(gradient[: self._size]))
 
     def _compute(self, rows: TorchRows, start: int, stop: int) -> Computed:
-        return compute(_own().module(self), self.tensors, rows.given(start, stop), rows.outputs.shape[1])
+        return compute(*_own().bound(self), rows.given(start, stop), rows.outputs.shape[1])
 
 
 def tensors(architecture: TorchArchitecture, parameters: Floats) -> "dict[str, Tensor]":
@@ -226,17 +227,19 @@ def tensors(architecture: TorchArchitecture, parameters: Floats) -> "dict[str, T
     return {name: torch.from_numpy(view).requires_grad_() for name, view in views.items()}
 
 
-def bind(module: "nn.Module", views: "Mapping[str, Tensor]") -> None:
-    """Let the module's parameters lie where the tensors of their names lie."""
+def bind(module: "nn.Module", views: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
+    """Let the module's parameters lie where the tensors of their names lie; gives what learns, by name."""
+    leaves = {**views, **dict(module.named_parameters())}
     for name, parameter in module.named_parameters():
         parameter.data = views[name].detach()
+    return leaves
 
 
-def compute(module: "nn.Module", views: "Mapping[str, Tensor]", given: "Tensor", size: int) -> Computed:
+def compute(module: "nn.Module", leaves: "Mapping[str, Tensor]", given: "Tensor", size: int) -> Computed:
     """The outputs (rows, size) and values (rows,) of a module that is bound; raises `NetworkError` for other shapes."""
     import torch
 
-    count, free = len(given), views.get(FREE)
+    count, free = len(given), leaves.get(FREE)
     own_size = size - (0 if free is None else len(free))
     answer = module(given)
     if not (isinstance(answer, tuple) and len(answer) == 2 and all(isinstance(part, torch.Tensor) for part in answer)):
@@ -250,9 +253,8 @@ def compute(module: "nn.Module", views: "Mapping[str, Tensor]", given: "Tensor",
                 f"{shape} and {torch.float32} are needed"
             )
     outputs, values = answer
-    leaves = dict(module.named_parameters())
     if free is not None:
-        outputs, leaves[FREE] = torch.cat([outputs, free.expand(count, -1)], 1), free
+        outputs = torch.cat([outputs, free.expand(count, -1)], 1)
     return Computed(outputs, values, leaves)
 
 
@@ -261,10 +263,11 @@ def differentiate(computed: Computed, by_outputs: "Tensor", by_values: "Tensor")
     import torch
 
     ways = [(computed.outputs, by_outputs), (computed.values, by_values)]
-    ends, starts = zip(*[way for way in ways if way[0].requires_grad] or [((), ())], strict=True)
+    ways = [(end, by_end) for end, by_end in ways if end.requires_grad]
     gradients: Sequence[Tensor | None] = [None] * len(computed.leaves)
-    if ends[0] != ():
-        gradients = torch.autograd.grad(ends, list(computed.leaves.values()), starts, allow_unused=True)
+    if ways:
+        ends, by_ends = zip(*ways, strict=True)
+        gradients = torch.autograd.grad(ends, list(computed.leaves.values()), by_ends, allow_unused=True)
     for name, gradient in zip(computed.leaves, gradients, strict=True):
         if gradient is None:
             raise NetworkError(
@@ -281,16 +284,19 @@ class _Own(threading.local):
 
         # A thread's own number too. The cores are shared out between workers, and their threads share rows.
         torch.set_num_threads(1)
-        self._modules: dict[TorchArchitecture, tuple[nn.Module, weakref.ref[TorchNetwork] | None]] = {}
+        self._modules: dict[TorchArchitecture, nn.Module] = {}
+        self._bound: dict[TorchArchitecture, tuple[weakref.ref[TorchNetwork], Mapping[str, Tensor]]] = {}
 
-    def module(self, network: TorchNetwork) -> "nn.Module":
-        """The one of the network's architecture, on the network's parameters."""
+    def bound(self, network: TorchNetwork) -> "tuple[nn.Module, Mapping[str, Tensor]]":
+        """The one of the network's architecture, on the network's parameters; and what learns in it, by name."""
         architecture = network.architecture
-        module, bound = self._modules.get(architecture) or (architecture.make(0), None)
-        if bound is None or bound() is not network:
-            bind(module, network.tensors)
-            self._modules[architecture] = module, weakref.ref(network)
-        return module
+        if architecture not in self._modules:
+            self._modules[architecture] = architecture.make(0)
+        module, (before, leaves) = self._modules[architecture], self._bound.get(architecture, (None, {}))
+        if before is None or before() is not network:
+            leaves = bind(module, network.tensors)
+            self._bound[architecture] = weakref.ref(network), leaves
+        return module, leaves
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,8 @@
 """What a module does is tried before it is trusted: a training must not depend on what its parameters do not say."""
 
 import random
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -33,7 +35,10 @@ CLOSE = 1e-3
 def finding(architecture: TorchArchitecture, observations: NDArray[Any]) -> str | None:
     """Why a network cannot be trained, tried on some observations (rows, size), in one line; None if it can."""
     try:
-        _try(architecture, observations)
+        with warnings.catch_warnings():
+            # Its author's business, and said again whenever it computes.
+            warnings.simplefilter("ignore")
+            _try(architecture, observations)
     except (NetworkError, BadInputError) as error:
         reason = str(error)
     except StoppedError:
@@ -58,11 +63,14 @@ def _try(architecture: TorchArchitecture, observations: NDArray[Any]) -> None:
     rows = architecture.rows(2 * len(observations))
     rows.observations[: len(observations)] = observations
     views, answers = tensors(architecture, flat), []
+    compiled = _frames_compiled()
     for module in (*modules, modules[0]):
-        bind(module, views)
+        leaves = bind(module, views)
         with _nothing_changes(module, rows.given(0, len(rows.values))):
-            computed = compute(module, views, rows.given(0, len(rows.values)), architecture.outputs)
+            computed = compute(module, leaves, rows.given(0, len(rows.values)), architecture.outputs)
             answers.append(_bits(computed))
+    if _frames_compiled() > compiled:
+        raise NetworkError("it uses torch.compile, which compiles for the CPU at hand")
     if len({*answers}) > 1:
         same = "asked again" if answers[0] != answers[2] else "made again"
         raise NetworkError(
@@ -70,13 +78,13 @@ def _try(architecture: TorchArchitecture, observations: NDArray[Any]) -> None:
             "numbers that are neither parameters nor always the same"
         )
     _require_finite(computed)
-    _require_rows_alone(computed, compute(modules[0], views, rows.given(0, 1), architecture.outputs))
+    _require_rows_alone(computed, compute(modules[0], leaves, rows.given(0, 1), architecture.outputs))
 
 
 def _require_parameters(module: Any) -> None:
     """Raise `NetworkError` where they cannot lie in a flat vector."""
     import torch
-    from torch.nn.parameter import UninitializedTensorMixin
+    from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
     if not isinstance(module, torch.nn.Module):
         raise NetworkError(f"it gives {type(module).__name__}")
@@ -148,6 +156,12 @@ def _random_states() -> tuple[object, ...]:
     return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpys[1].tobytes(), numpys[2:]
 
 
+def _frames_compiled() -> int:
+    """By `torch.compile`, in this process."""
+    counting = sys.modules.get("torch._dynamo.utils")
+    return sum(counting.counters["frames"].values()) if counting else 0
+
+
 def _bits(computed: Computed) -> bytes:
     import torch
 
@@ -169,6 +183,6 @@ def _require_rows_alone(together: Computed, alone: Computed) -> None:
     import torch
 
     for what, ours, theirs in zip(("outputs", "values"), alone[:2], together[:2], strict=True):
-        scale = float(theirs.abs().max())
+        scale = theirs.abs().max().item()
         if not torch.allclose(ours[0], theirs[0], rtol=CLOSE, atol=CLOSE * scale):
             raise NetworkError(f"the {what} of an observation depend on the others beside it (batch statistics?)")

@@ -196,6 +196,7 @@ def test_evaluation_film_and_the_served_policy_load_it(a3c_bench, workspace, nam
     observations = np.random.default_rng(0).integers(2, size=(3, environment.observation.size)).astype(np.float32)
     path = workspace / "models" / name / "seed-0.safetensors"
     policy = settings.policy(environment, load_parameters(path, settings.layout(environment)))
-    assert served.predict(observations)["action"].tolist() == evaluation.act(policy, observations).tolist()
+    actions = served.predict(observations).filter(like="action").to_numpy().reshape(3, -1)
+    assert actions.tolist() == evaluation.act(policy, observations).reshape(3, -1).tolist()
     requirements = Path(mlflow.pyfunc.get_model_dependencies(f"models:/{version.name}/1")).read_text()
     assert "torch==" in requirements and "+" not in requirements

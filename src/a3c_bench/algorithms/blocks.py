@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, JsonValue, PositiveFloat, model_validator
+from pydantic import Field, JsonValue, PositiveFloat, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from a3c_bench.algorithms.base import InOrder, Losses, Settings
 from a3c_bench.arrays import Flags, Floats
@@ -58,6 +58,13 @@ class BlockSettings(Settings):
     def __hash__(self) -> int:
         """Of what it says: a dictionary among its values has none."""
         return hash(self.model_dump_json())
+
+    @model_serializer(mode="wrap")
+    def _without_network(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not used is not said."""
+        content: dict[str, Any] = plain(self)
+        left_out = () if self.network else ("network", "network_kwargs", "numerics")
+        return {key: value for key, value in content.items() if key not in left_out}
 
     @model_validator(mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 import random
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
@@ -16,6 +17,7 @@ from a3c_bench.config import parse_config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError, TrainingError
 from a3c_bench.evidence.reproducibility.trial import fingerprint
+from a3c_bench.results.checkpoints import identity
 from a3c_bench.results.models import load_parameters
 from a3c_bench.training import pool
 from a3c_bench.training.alone import turns
@@ -83,6 +85,13 @@ def test_it_goes_on_after_a_killed_worker(name, tmp_path):
     outcome = pool.train(config(name), name, 0, max_restarts=1, disturbance=disturbance)
     assert (tmp_path / "died").exists()
     assert fingerprint(outcome, []) == reference(name)[1]
+
+
+def test_a_checkpoint_knows_the_networks_code_and_torch():
+    with_network, without = (identity(of, "nstep", 0) for of in (config("nstep"), small_config()))
+    assert with_network["torch"] == version("torch")
+    assert with_network["own_code"] and not without["own_code"]
+    assert "torch" not in without and "network" not in without["settings"]
 
 
 def test_what_is_learned_hangs_on_the_seed():

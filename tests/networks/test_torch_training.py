@@ -29,6 +29,17 @@ IMAGES = {"network": "examples.networks.minatar:Convolutional", "hidden": None}
 CASES = {
     "nstep": {"env": "CartPole-v1", "nstep": {**DENSE, "actors": 5}},
     "ppo": {"env": "odd_environments:Pixels-v0", "ppo": {**IMAGES, "actors": 5, "total_steps": 1_600}},
+    "scaled": {
+        "env": "odd_environments:Pixels-v0",
+        "scaled": {
+            **small_params()["ppo"],
+            **IMAGES,
+            "actors": 3,
+            "total_steps": 1_200,
+            "normalize_observations": True,
+            "normalize_rewards": True,
+        },
+    },
     "wide": {
         "env": "Pendulum-v1",
         # Two parts to share between threads.

@@ -14,9 +14,12 @@ from a3c_bench.arrays import Flags, Floats
 from a3c_bench.distributions.base import Taken
 from a3c_bench.environments.make import EnvironmentInfo, first_observations
 from a3c_bench.kernels.library import prepare, require_sizes
+from a3c_bench.learning.block import Block, flat_rows
+from a3c_bench.learning.normalisation import Normalisation
 from a3c_bench.learning.optimizer import add
 from a3c_bench.learning.returns import generalised_advantages
-from a3c_bench.learning.rollout import Acting, Block, flat_rows
+from a3c_bench.learning.rollout import Acting
+from a3c_bench.learning.scaling import Scaling
 from a3c_bench.networks.base import Architecture, Network, Rows
 from a3c_bench.networks.torch_module import EXACT, Numerics, TorchArchitecture
 from a3c_bench.networks.torch_trial import finding
@@ -49,6 +52,8 @@ class BlockSettings(Settings):
     entropy_weight: Weight
     max_gradient_norm: PositiveFloat
     normalize_advantages: bool
+    normalize_observations: bool
+    normalize_rewards: bool
     hidden: Widths | None
     network: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
     """`package.module:Class` of a `torch.nn.Module`, in place of `hidden`."""
@@ -129,6 +134,7 @@ class BlockSettings(Settings):
         # The forward pass is kept, and of the backward pass two layers' gradients, and copies of weights for each part.
         block = self.rollout_rows * (self.observation_bytes(environment) + 4 * sum(units))
         block += 4 * (self.learned_rows * 2 * max(units) + 3 * self.parts * layout.size)
+        block += 4 * self.rollout_rows * environment.observation.size if self.normalize_observations else 0
         return workers * block + 4 * self.actors * self.envs * environment.observation.size
 
     def observation_bytes(self, environment: EnvironmentInfo) -> int:
@@ -137,7 +143,7 @@ class BlockSettings(Settings):
 
     def _row_type(self, environment: EnvironmentInfo) -> str:
         own = environment.observation.dtype
-        return own if self.network and own in EXACT else "float32"
+        return own if self.network and own in EXACT and not self.normalize_observations else "float32"
 
     @property
     def imports(self) -> Mapping[str, str]:
@@ -153,6 +159,11 @@ class BlockSettings(Settings):
         """It falls linearly over an actor's updates."""
         start, end = self.learning_rate, self.final_learning_rate
         return start + (end - start) * update / max(self.updates - 1, 1)
+
+    def normalisation(self, environment: EnvironmentInfo) -> Normalisation:
+        """Of observations and rewards, as the keys say."""
+        size = environment.observation.size if self.normalize_observations else 0
+        return Normalisation(size, self.normalize_rewards)
 
     def architecture(self, environment: EnvironmentInfo) -> Architecture:
         """Shared tanh layers with a linear actor and a linear critic, or the network that is named."""
@@ -195,11 +206,12 @@ class Workspace:
         steps, envs = settings.rollout_steps, settings.envs
         self._environment, self.architecture = environment, settings.architecture(environment)
         self.distribution = settings.distribution(environment)
-        self.block = block = Block.allocate(steps, envs, self.architecture, self.distribution)
+        self._normalisation, self._gamma = settings.normalisation(environment), settings.gamma
+        self.block = block = Block.allocate(steps, envs, self.architecture, self.distribution, self._normalisation)
         self.taken = self.distribution.taken(block.acted.outputs, flat_rows(block.actions))
         self.advantages, self.returns = np.zeros((steps, envs), np.float32), np.zeros((steps, envs), np.float32)
         self.compute_advantages = generalised_advantages(
-            block.rewards,
+            block.learned_rewards,
             block.rows.values.reshape(steps + 1, envs),
             block.terminated,
             block.truncated,
@@ -210,7 +222,11 @@ class Workspace:
             self.returns,
         )
 
-    def acting(self, seed: int, actor: int) -> Acting:
+    def bind(self, snapshot: Floats) -> Network:
+        """The network on an actor's snapshot of the model."""
+        return self.architecture.bind(snapshot[: self.architecture.layout.size])
+
+    def acting(self, seed: int, actor: int, snapshot: Floats) -> Acting:
         """What the collector of an actor of training run `seed` steps, draws and fills."""
         return Acting(
             self._environment.make_vector(self.block.counted.shape[1]),
@@ -218,6 +234,7 @@ class Workspace:
             stream(seed, Role.TRAIN_ACTION, actor),
             self.distribution,
             self.block,
+            Scaling(self._normalisation, snapshot, self.block, self._gamma),
         )
 
 

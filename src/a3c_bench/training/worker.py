@@ -148,7 +148,7 @@ def run_actors(
         with told_where(index, update, tables):
             rollout = actor.collect()
             collected = clock()
-            statistics = actor.learn(rollout, tables.gradients[index])
+            statistics = actor.update(rollout, tables.gradients[index])
         require_finite(statistics, index, update, tables)
         learned = clock()
         hold_up(index, update)

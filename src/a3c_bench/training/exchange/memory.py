@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from a3c_bench.arrays import Doubles, Flags, Floats, Integers
+from a3c_bench.learning.normalisation import Normalisation
 
 TURN = np.dtype(
     [
@@ -75,8 +76,15 @@ class Shape:
     """Sets of Adam moments: 1, or one per actor."""
     digests: int
     """Copies of the model that are kept, at evenly spaced turns."""
+    normalisation: Normalisation
+    """Of whose moments are the model's last numbers."""
     parcel_bytes: int
     """Room for an actor's packed state; takes memory only as far as it is used."""
+
+    @property
+    def trained(self) -> int:
+        """How many of the model's numbers are parameters; the others are moments."""
+        return self.parameters - self.normalisation.size
 
     @property
     def turns(self) -> int:
@@ -106,11 +114,12 @@ class SharedTables:
     """Arrays that are shared by all processes that the object is sent to."""
 
     model = Table[Floats](np.float32, "parameters")
-    """The shared parameters."""
+    """The shared parameters, and running moments."""
     snapshots = Table[Floats](np.float32, "actors", "parameters")
     gradients = Table[Floats](np.float32, "actors", "parameters")
-    adam_first = Table[Floats](np.float32, "adam_statistics", "parameters")
-    adam_second = Table[Floats](np.float32, "adam_statistics", "parameters")
+    """What each actor hands in: the moments of what it collected come after the gradient."""
+    adam_first = Table[Floats](np.float32, "adam_statistics", "trained")
+    adam_second = Table[Floats](np.float32, "adam_statistics", "trained")
     adam_count = Table[Integers](np.int64, "adam_statistics", 1)
     host = Table[Integers](np.int64, "actors")
     """The worker of each actor."""
@@ -139,8 +148,8 @@ class SharedTables:
     kept_told = Table[Integers](np.int64, "actors")
     kept_model = Table[Floats](np.float32, "parameters")
     kept_snapshots = Table[Floats](np.float32, "actors", "parameters")
-    kept_adam_first = Table[Floats](np.float32, "adam_statistics", "parameters")
-    kept_adam_second = Table[Floats](np.float32, "adam_statistics", "parameters")
+    kept_adam_first = Table[Floats](np.float32, "adam_statistics", "trained")
+    kept_adam_second = Table[Floats](np.float32, "adam_statistics", "trained")
     kept_adam_count = Table[Integers](np.int64, "adam_statistics", 1)
     kept_parcels = Table[NDArray[np.uint8]](np.uint8, "actors", "parcel_bytes")
     kept_parcel_sizes = Table[Integers](np.int64, "actors")

@@ -21,7 +21,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from a3c_bench.config import Config, parse_config
+from a3c_bench.networks.torch_module import PINS
 from a3c_bench.params import read_yaml
+
+# Tests import torch whenever they like.
+os.environ.update(PINS)
 
 ROOT = Path(__file__).parent.parent
 # Tests change the folder: what they start then finds this checkout's source all the same.
@@ -94,7 +98,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def environment(**changes: str) -> dict[str, str]:
     """The variables of a command run from a shell: this checkout's source, nothing pinned yet."""
     inherited = math_threads.without_limit(os.environ)
-    inherited.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it when a test names a store
+    for name in ("MLFLOW_TRACKING_URI", *PINS):  # MLflow sets the first when a test names a store
+        inherited.pop(name, None)
     return {**inherited, "PYTHONPATH": str(ROOT / "src"), **changes}
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a3c_bench.algorithms.registry import own_source
+from a3c_bench.algorithms.registry import own_sources
 from a3c_bench.config import ENVIRONMENT, Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
@@ -86,12 +86,12 @@ def _unknown_to_dvc(config: Config) -> Iterator[str]:
         for name in sorted(keys - set(config.sections) - set(type(config).model_fields)):
             yield f"{name}: not in params.yaml, which DVC refuses; take it out of the params of {stage} in {PIPELINE}"
     for name in config.algorithms:
-        path = own_source(config.algorithm(name))
-        if path and not any(path.is_relative_to(dependency) for dependency in deps):
-            yield (
-                f"{name}.kind: no stage depends on {path.name}, so a change of it trains nothing again; "
-                f"name it in the deps of train, evaluate, film and profile in {PIPELINE}"
-            )
+        for key, path in own_sources(config.algorithm(name)).items():
+            if not any(path.is_relative_to(dependency) for dependency in deps):
+                yield (
+                    f"{name}.{key}: no stage depends on {path.name}, so a change of it trains nothing again; "
+                    f"name it in the deps of train, evaluate, film and profile in {PIPELINE}"
+                )
 
 
 def estimate(config: Config) -> str:

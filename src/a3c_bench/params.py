@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,12 +53,23 @@ def read_yaml(path: Path) -> object:
 
 def imported(target: str) -> Any:
     """What `package.module:Name` names, in the current folder's modules too; raises whatever their own code raises."""
-    # However the command was started.
+    _look_here()
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def source(target: str) -> Path:
+    """The folder of the package, or the file, that brings `package.module:Name`; nothing of it is run."""
+    _look_here()
+    spec = find_spec(target.partition(":")[0].partition(".")[0])
+    return Path(next(iter((spec and spec.submodule_search_locations) or []), (spec and spec.origin) or "")).resolve()
+
+
+def _look_here() -> None:
+    """Find the current folder's modules, however the command was started."""
     folder = str(Path.cwd())
     if folder not in sys.path and "" not in sys.path:
         sys.path.append(folder)
-    module, _, name = target.partition(":")
-    return getattr(import_module(module), name)
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

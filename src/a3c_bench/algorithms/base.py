@@ -1,7 +1,7 @@
 """What an algorithm is: a section of params (`Settings`) that makes actors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
@@ -211,6 +211,16 @@ class Settings(Section, ABC):
     def objection(self, environment: EnvironmentInfo) -> str | None:
         """Why nobody can want these settings on an environment: the key, its value, and what mends it."""
         return None
+
+    @property
+    def imports(self) -> Mapping[str, str]:
+        """What else it takes from somebody's own code, beside its class: key to `package.module:Name`."""
+        return {}
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Packages that its bits depend on, beside those of every training."""
+        return ()
 
     @property
     def turns(self) -> int:

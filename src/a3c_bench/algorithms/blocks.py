@@ -1,15 +1,18 @@
 """What algorithms that learn from blocks of (time, env) steps have in common: their keys, buffers and loss."""
 
+import json
+from collections.abc import Mapping
+from functools import cache
 from itertools import pairwise
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, JsonValue, PositiveFloat, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from a3c_bench.algorithms.base import InOrder, Losses, Settings
 from a3c_bench.arrays import Flags, Floats
 from a3c_bench.distributions.base import Taken
-from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.environments.make import EnvironmentInfo, first_observations
 from a3c_bench.kernels.library import prepare, require_sizes
 from a3c_bench.learning.block import Block, flat_rows
 from a3c_bench.learning.normalisation import Normalisation
@@ -17,8 +20,9 @@ from a3c_bench.learning.optimizer import add
 from a3c_bench.learning.returns import generalised_advantages
 from a3c_bench.learning.rollout import Acting
 from a3c_bench.learning.scaling import Scaling
-from a3c_bench.networks.base import Network, Rows
-from a3c_bench.networks.dense import DenseArchitecture
+from a3c_bench.networks.base import Architecture, Network, Rows
+from a3c_bench.networks.torch_module import EXACT, Numerics, TorchArchitecture
+from a3c_bench.networks.torch_trial import finding
 from a3c_bench.sections import Fraction, Weight, Widths
 from a3c_bench.seeding import Role, environment_seed, stream
 
@@ -28,6 +32,8 @@ MOST_STEPS = 10**14
 # What an update learns from is learned in parts of this many rows, their gradients summed in order: threads can share
 # the parts between them and the sum stays the same.
 PART_ROWS = 1024
+TRIED_ROWS = 8
+"""Observations on which a network is tried."""
 FIRST_POLICY_GAIN = 0.01
 """A nearly uniform first policy, as usual for A2C and PPO."""
 
@@ -48,7 +54,38 @@ class BlockSettings(Settings):
     normalize_advantages: bool
     normalize_observations: bool
     normalize_rewards: bool
-    hidden: Widths
+    hidden: Widths | None
+    network: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    """`package.module:Class` of a `torch.nn.Module`, in place of `hidden`."""
+    network_kwargs: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
+    numerics: Numerics = "portable"
+
+    def __hash__(self) -> int:
+        """Of what it says: a dictionary among its values has none."""
+        return hash(self.model_dump_json())
+
+    @model_serializer(mode="wrap")
+    def _without_network(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not used is not said."""
+        content: dict[str, Any] = plain(self)
+        left_out = () if self.network else ("network", "network_kwargs", "numerics")
+        return {key: value for key, value in content.items() if key not in left_out}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_in_place_of_layers(cls, content: Any) -> Any:
+        named = isinstance(content, Mapping) and content.get("network") is not None
+        return {"hidden": None, **content} if named else content
+
+    @model_validator(mode="after")
+    def _one_network(self) -> Self:
+        if (self.network is None) == (self.hidden is None):
+            raise ValueError("hidden or network: one says which network it is, the other is null or left out")
+        if self.network is None and (self.network_kwargs or self.numerics != "portable"):
+            raise ValueError("network_kwargs and numerics mean something with network only; leave them out")
+        if self.network and self.network.startswith("__main__:"):
+            raise ValueError(f"network: {self.network!r} is known to your program only; define it in a module")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -93,12 +130,30 @@ class BlockSettings(Settings):
 
     def buffer_bytes(self, environment: EnvironmentInfo, workers: int) -> int:
         """Memory of the workers' `Workspace`s and of the actors' environments, at least."""
-        inputs, layout = environment.observation.size, self.layout(environment)
+        layout, units = self.layout(environment), self.hidden or (0,)
         # The forward pass is kept, and of the backward pass two layers' gradients, and copies of weights for each part.
-        block = self.rollout_rows * (inputs + sum(self.hidden)) + self.learned_rows * 2 * max(self.hidden)
-        environments = self.actors * self.envs * inputs
-        block += self.rollout_rows * inputs if self.normalize_observations else 0
-        return 4 * (workers * (block + 3 * self.parts * layout.size) + environments)
+        block = self.rollout_rows * (self.observation_bytes(environment) + 4 * sum(units))
+        block += 4 * (self.learned_rows * 2 * max(units) + 3 * self.parts * layout.size)
+        block += 4 * self.rollout_rows * environment.observation.size if self.normalize_observations else 0
+        return workers * block + 4 * self.actors * self.envs * environment.observation.size
+
+    def observation_bytes(self, environment: EnvironmentInfo) -> int:
+        """Memory of one observation in a rollout."""
+        return np.dtype(self._row_type(environment)).itemsize * environment.observation.size
+
+    def _row_type(self, environment: EnvironmentInfo) -> str:
+        own = environment.observation.dtype
+        return own if self.network and own in EXACT and not self.normalize_observations else "float32"
+
+    @property
+    def imports(self) -> Mapping[str, str]:
+        """Its network, if it is one of somebody's own."""
+        return {"network": self.network} if self.network else {}
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What such a network computes with."""
+        return ("torch",) if self.network else ()
 
     def learning_rate_of(self, update: int) -> float:
         """It falls linearly over an actor's updates."""
@@ -110,9 +165,35 @@ class BlockSettings(Settings):
         size = environment.observation.size if self.normalize_observations else 0
         return Normalisation(size, self.normalize_rewards)
 
-    def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
-        """Shared tanh layers with a linear actor and a linear critic."""
-        return self.dense(environment, self.hidden, "tanh", policy_gain=FIRST_POLICY_GAIN)
+    def architecture(self, environment: EnvironmentInfo) -> Architecture:
+        """Shared tanh layers with a linear actor and a linear critic, or the network that is named."""
+        if self.network is None:
+            return self.dense(environment, self.hidden or (), "tanh", policy_gain=FIRST_POLICY_GAIN)
+        return self._torch(environment, self.network)
+
+    def _torch(self, environment: EnvironmentInfo, network: str) -> TorchArchitecture:
+        distribution = self.distribution(environment)
+        return TorchArchitecture(
+            network,
+            environment.observation.shape,
+            distribution.size,
+            distribution.free_outputs,
+            self._row_type(environment),
+            json.dumps(self.network_kwargs, sort_keys=True),
+            self.numerics,
+        )
+
+    def objection(self, environment: EnvironmentInfo) -> str | None:
+        """A network that is named is tried on what the environment shows."""
+        if self.network is None:
+            return None
+        found = _finding(self._torch(environment, self.network), environment)
+        return f"network: {found}" if found else None
+
+
+@cache
+def _finding(architecture: TorchArchitecture, environment: EnvironmentInfo) -> str | None:
+    return finding(architecture, first_observations(environment, TRIED_ROWS))
 
 
 class Workspace:

@@ -54,11 +54,11 @@ class PPO(BlockSettings):
 
     def buffer_bytes(self, environment: EnvironmentInfo, workers: int) -> int:
         """The same, the workers' minibatches, and what every actor keeps of its rollout."""
-        inputs = environment.observation.size
-        minibatches = workers * self.learned_rows * (inputs + sum(self.hidden))
+        observation = self.observation_bytes(environment)
+        minibatches = workers * self.learned_rows * (observation + 4 * sum(self.hidden or ()))
         # Of every row a log-probability, an advantage and a return.
-        kept = self.actors * self.rollout_rows * (inputs + 3)
-        return super().buffer_bytes(environment, workers) + 4 * (minibatches + kept)
+        kept = self.actors * self.rollout_rows * (observation + 4 * 3)
+        return super().buffer_bytes(environment, workers) + minibatches + kept
 
     def actor_maker(self, environment: EnvironmentInfo, seed: int, in_order: InOrder = map) -> MakeActor:
         """Makes the actors of training run `seed`; they share one `Workspace`."""

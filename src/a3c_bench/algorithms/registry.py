@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from a3c_bench.algorithms.base import Settings
-from a3c_bench.params import imported
+from a3c_bench.params import imported, source
 from a3c_bench.supervision import StoppedError
 
 GROUP = "a3c_bench.algorithms"
@@ -52,7 +52,7 @@ def source_of(settings: Settings) -> Path:
     return Path(next(iter(getattr(top, "__path__", [])), top.__file__ or "")).resolve()
 
 
-def own_source(settings: Settings) -> Path | None:
-    """The same where it comes from outside this package; None for a class that is built in."""
-    path = source_of(settings)
-    return None if path == Path(__file__).resolve().parents[1] else path
+def own_sources(settings: Settings) -> dict[str, Path]:
+    """The same of all that comes from outside this package, by the key that names it."""
+    found = {"kind": source_of(settings), **{key: source(target) for key, target in settings.imports.items()}}
+    return {key: path for key, path in found.items() if path != Path(__file__).resolve().parents[1]}

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
 
 from a3c_bench.environments.packing import Packing, Replayed, Together
 from a3c_bench.environments.recipe import LONGEST_REASON, Recipe, make_own, make_plain, register
@@ -196,6 +197,22 @@ def use_once(environment: gymnasium.Env[Any, Any]) -> None:
     if not all(isinstance(over, bool | np.bool_ | int | np.integer) for over in (terminated, truncated)):
         raise TypeError(f"a step says terminated {terminated!r} and truncated {truncated!r}: true or false are allowed")
     environment.close()
+
+
+def first_observations(environment: EnvironmentInfo, count: int) -> NDArray[Any]:
+    """What an environment shows at the start and after random actions (count, size)."""
+    with own_code(environment.recipe, "fails when it is stepped"):
+        single = environment.untried.make_single()
+        single.action_space.seed(0)
+        observation, _ = single.reset(seed=0)
+        observations = [np.array(observation)]
+        while len(observations) < count:
+            observation, _, terminated, truncated, _ = single.step(single.action_space.sample())
+            if terminated or truncated:
+                observation, _ = single.reset()
+            observations.append(np.array(observation))
+        single.close()
+    return np.array(observations)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from a3c_bench.algorithms.base import Settings
-from a3c_bench.algorithms.registry import own_source
+from a3c_bench.algorithms.registry import own_sources
 from a3c_bench.config import ENVIRONMENT, Config
 from a3c_bench.errors import LostWorkerError, TrainingError, reason, say
 from a3c_bench.params import open_plain
@@ -183,7 +183,7 @@ def identity(config: Config, algorithm: str, seed: int) -> dict[str, Any]:
         "code": code_version(),
         "own_code": own_code_version(config.algorithm(algorithm)),
         "python": platform.python_version(),
-        **{library: version(library) for library in LIBRARIES},
+        **{library: version(library) for library in (*LIBRARIES, *config.algorithm(algorithm).libraries)},
     }
 
 
@@ -193,9 +193,9 @@ def code_version(source: Path = SOURCE) -> str:
 
 
 def own_code_version(settings: Settings) -> str | None:
-    """The SHA-256 of the package, or module, that brings an algorithm of one's own; None for one of this package."""
-    path = own_source(settings)
-    return None if path is None else source_version(path.parent, [path])
+    """The SHA-256 of the packages and modules of one's own that it takes anything from; None if there are none."""
+    versions = [source_version(path.parent, [path]) for path in own_sources(settings).values()]
+    return " ".join(versions) or None
 
 
 def source_version(root: Path, places: Iterable[Path]) -> str:

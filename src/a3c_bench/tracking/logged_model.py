@@ -27,6 +27,7 @@ def log_model(
     path: str,
     content: str,
     code: Sequence[str],
+    libraries: Sequence[str],
     section: Mapping[str, Any],
     environment: Mapping[str, Any],
     observations: int,
@@ -35,8 +36,9 @@ def log_model(
 ) -> None:
     """Log the model in a file of parameters, with the code that makes a policy of it, to the active run.
 
-    content: the file's SHA-256. observations: numbers of one. columns: what the policy gives, by the types of the
-    numbers. env_steps: of the training; the run's figures at that step are the model's too.
+    content: the file's SHA-256. libraries: that it needs beside those of every model. observations: numbers of one.
+    columns: what the policy gives, by the types of the numbers. env_steps: of the training; the run's figures at that
+    step are the model's too.
     """
     import mlflow
     import numpy as np
@@ -52,7 +54,10 @@ def log_model(
         artifacts={"model": path},
         model_config={"section": section, "environment": environment},
         code_paths=list(code),
-        pip_requirements=[f"{library}=={version(library)}" for library in SERVING_LIBRARIES],
+        # A build's own name, torch's `+cpu`, is known to its own index only.
+        pip_requirements=[
+            f"{library}=={version(library).partition('+')[0]}" for library in (*SERVING_LIBRARIES, *libraries)
+        ],
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_bench.algorithms.base import Settings
-from a3c_bench.algorithms.registry import source_of
+from a3c_bench.algorithms.registry import own_sources
 from a3c_bench.config import Config
 from a3c_bench.distributions.base import as_columns
 from a3c_bench.environments.make import EnvironmentInfo
@@ -148,7 +148,8 @@ class Tracker:
             name=model_name(environment.name, self._tags["algorithm"], int(self._tags["seed"])),
             paths=self._channel.copy([model]),
             content=_digest(model),
-            code=self._channel.copy(sorted({package, source_of(settings)})),
+            code=self._channel.copy(sorted({package, *own_sources(settings).values()})),
+            libraries=settings.libraries,
             section=settings.model_dump(mode="json"),
             environment=asdict(environment),
             observations=environment.observation.size,

@@ -68,8 +68,8 @@ def _require_descriptors(config: Config, actors: int) -> None:
 
 def _deciding(settings: Settings) -> Iterator[tuple[str, object]]:
     for key in DECIDING:
-        if key in type(settings).model_fields:
-            value = getattr(settings, key)
+        value = getattr(settings, key, None)
+        if value is not None:
             yield key, list(value) if isinstance(value, tuple) else value
 
 

@@ -4,16 +4,15 @@ import math
 import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 import numpy as np
 
-from a3c_bench.algorithms.base import Actor, InOrder, Settings, Statistics
+from a3c_bench.algorithms.base import InOrder, Settings, Statistics
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, TimedEnvironment
 from a3c_bench.errors import describe_error
@@ -146,9 +145,10 @@ def run_actors(
         index, actor = chosen
         update = int(tables.submitted[index])
         ready = clock()
-        rollout = collect(actor, index, update, tables)
-        collected = clock()
-        statistics = actor.update(rollout, tables.gradients[index])
+        with told_where(index, update, tables):
+            rollout = actor.collect()
+            collected = clock()
+            statistics = actor.update(rollout, tables.gradients[index])
         require_finite(statistics, index, update, tables)
         learned = clock()
         hold_up(index, update)
@@ -169,10 +169,11 @@ def run_actors(
         reporter.add(index, actor.finished_episodes(everything=True))
 
 
-def collect(actor: Actor[Any], index: int, update: int, tables: SharedTables) -> Any:
-    """What its next update learns from; what an environment's own code raises is noted with where that was."""
+@contextmanager
+def told_where(index: int, update: int, tables: SharedTables) -> Iterator[None]:
+    """What somebody's own code raises, an environment's or a network's, is noted with where in training that was."""
     try:
-        return actor.collect()
+        yield
     except (Exception, SystemExit) as error:
         error.add_note(f"actor {index} in its update {update}, {env_steps(tables):,} env steps into training")
         raise

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -16,8 +16,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from a3c_bench.algorithms.registry import settings_class
 from a3c_bench.config import Config
 from a3c_bench.evidence.chaos.bad_environments import MODULE, NAME, NAMES, bad_environments
+from a3c_bench.evidence.chaos.bad_networks import NO_NETWORKS, TARGET, bad_networks
 from a3c_bench.evidence.chaos.surroundings import kill_session
 from a3c_bench.evidence.chaos.victim import SOURCE, inherited
 from a3c_bench.params import PARAMS_FILE, flatten
@@ -87,6 +89,8 @@ GIVEN: Mapping[str, Sequence[Any]] = {
     "wrappers": ("os:getcwd", [1], ["no.such:Name"], ["os:nothing"], ["os.path:join"], ["no colon"], ["builtins:repr"]),
 }
 """Wrong values of what is given with the environment's name."""
+NETWORK = "network"
+"""The key that names one, of the algorithms that take any."""
 NO_SEEDS = ("x", "''", "' '", "-1", "1.5", "1e3", "0x1", "4294967296", "٣", "1,2", "9" * 5000)
 NO_ALGORITHMS = ("nobody", "''", "' '", "../x", "'two words'", "$(true)", "x" * 5000)
 NO_COUNTS = ("0", "-1", "1.5", "x", "''", "9" * 5000 + "x")
@@ -148,7 +152,7 @@ class BadInput:
 def bad_inputs(config: Config) -> list[BadInput]:
     """All of them; the params differ from the config's in what is wrong only."""
     params = good_params(config)
-    makers = (_environments, _names, _given, _values, _keys, _files, _options)
+    makers = (_environments, _names, _given, _networks, _values, _keys, _files, _options)
     return [made for maker in makers for made in maker(params)]
 
 
@@ -193,6 +197,23 @@ def _given(params: dict[str, Any]) -> Iterator[BadInput]:
     for (key, value), command in zip(wrong, cycle(COMMANDS), strict=False):
         text = as_yaml({**params, key: value})
         yield BadInput("environment made with what it does not take", f"{key}: {value!r}", [command], text)
+
+
+def _networks(params: dict[str, Any]) -> Iterator[BadInput]:
+    section = next(
+        (key for key, value in params.items() if key in params["algorithms"] and NETWORK in taken(value)), ""
+    )
+    if section:
+        modules = [(TARGET, name, module) for name, module in bad_networks()]
+        names = [(target, repr(target), b"") for target in NO_NETWORKS]
+        for (target, name, module), command in zip([*modules, *names], cycle(COMMANDS), strict=False):
+            named = {**params, section: {**params[section], "hidden": None, NETWORK: target}}
+            yield BadInput("network that cannot be trained", name, [command], as_yaml(named), module)
+
+
+def taken(section: Mapping[str, Any]) -> Collection[str]:
+    """The keys that a section of this kind may have."""
+    return settings_class(section["kind"]).model_fields
 
 
 def _values(params: dict[str, Any]) -> Iterator[BadInput]:

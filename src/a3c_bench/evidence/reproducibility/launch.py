@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from a3c_bench.algorithms.registry import own_source
+from a3c_bench.algorithms.registry import own_sources
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError, TrainingError
@@ -38,7 +38,8 @@ class Launcher:
         folder.chmod(0o755)
         self._elsewhere = folder / "another folder"
         source = Path(__file__).parents[2]
-        for path in {source, *(own for name in config.algorithms if (own := own_source(config.algorithm(name))))}:
+        own = {path for name in config.algorithms for path in own_sources(config.algorithm(name)).values()}
+        for path in {source, *own}:
             target = self._elsewhere / "src" / path.name
             if path.is_dir():
                 shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))

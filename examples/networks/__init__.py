@@ -1,0 +1,1 @@
+"""Networks of one's own, for the key `network` of an algorithm's section."""

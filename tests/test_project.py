@@ -78,6 +78,8 @@ def test_what_a_page_links_to_is_there(path):
 
 
 def anchors(path):
+    if path.suffix == ".html":
+        return set(re.findall(r'id="([^"]+)"', path.read_text()))
     titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 

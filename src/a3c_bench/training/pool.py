@@ -188,7 +188,7 @@ class Pool:
         self.bells = [Bell() for _ in range(job.workers)]
         self.tables.model[:] = settings.initial_parameters(job.environment, job.seed)
         self.tables.snapshots[:] = self.tables.model
-        self.tables.host[:] = np.arange(settings.actors) % job.workers
+        self.tables.home[:] = np.arange(settings.actors) % job.workers
         if self.checkpoint:
             self.checkpoint.restore(self.tables)
             self.episodes.append(self.checkpoint.episodes)

@@ -14,7 +14,7 @@ from a3c_bench.learning.optimizer import Adam
 from a3c_bench.machine import cores
 from a3c_bench.training import checkpoint
 from a3c_bench.training.exchange.handoff import observe_one, publish
-from a3c_bench.training.exchange.memory import Bell, SharedTables
+from a3c_bench.training.exchange.memory import ELSEWHERE, Bell, SharedTables
 
 LearningRate = Callable[[int], float]
 """The learning rate of an actor's update, by its number."""
@@ -46,7 +46,7 @@ class Schedule(ABC):
         """One Adam step on the shared model with the actor's gradient, then the actor's next snapshot."""
         tables = self._tables
         optimizer = self._optimizers[actor if len(self._optimizers) > 1 else 0]
-        optimizer.apply(tables.model, tables.gradients[actor], self._learning_rate(update))
+        optimizer.apply(tables.model, tables.gradient(actor, update), self._learning_rate(update))
         np.copyto(tables.snapshots[actor], tables.model)
 
     def _record(self, turn: int, actor: int, update: int, statistics: Statistics) -> None:
@@ -160,7 +160,7 @@ class Ordered(Schedule):
         return turn < self._tables.shape.turns and observe_one(self._tables.submitted, actor) > update
 
     def _next_is_mine(self) -> bool:
-        return observe_one(self._tables.host, self._next()[2]) == self._worker and self._next_is_ready()
+        return observe_one(self._tables.home, self._next()[2]) == self._worker and self._next_is_ready()
 
     def _take_turn(self) -> None:
         turn, update, actor = self._next()
@@ -169,9 +169,9 @@ class Ordered(Schedule):
         publish(self._tables.taken, actor, update + 1)
         self._finish_turn(turn)
         self._tables.in_turn[0] = False
-        host = observe_one(self._tables.host, actor)
-        if host != self._worker:
-            self._bells[host].ring()
+        home = observe_one(self._tables.home, actor)
+        if home not in (self._worker, ELSEWHERE):
+            self._bells[home].ring()
 
 
 SCHEDULES: Mapping[ScheduleName, type[Schedule]] = {"ordered": Ordered, "hogwild": Hogwild}

@@ -34,6 +34,8 @@ TURN = np.dtype(
 
 ALIGNMENT = 64
 NEVER = -1
+ELSEWHERE = -1
+"""In place of a worker of this host."""
 Array = TypeVar("Array")
 
 
@@ -79,6 +81,16 @@ class Shape:
     """Room for an actor's packed state; takes memory only as far as it is used."""
 
     @property
+    def rounds_kept(self) -> int:
+        """Updates of an actor whose gradients are there at a time."""
+        return 1
+
+    @property
+    def floats_handed_in(self) -> int:
+        """By an actor at its turn."""
+        return self.parameters
+
+    @property
     def turns(self) -> int:
         """Turns of the whole training."""
         return self.actors * self.updates
@@ -108,12 +120,13 @@ class SharedTables:
     model = Table[Floats](np.float32, "parameters")
     """The shared parameters."""
     snapshots = Table[Floats](np.float32, "actors", "parameters")
-    gradients = Table[Floats](np.float32, "actors", "parameters")
+    handed_in = Table[Floats](np.float32, "rounds_kept", "actors", "floats_handed_in")
+    """What every actor hands in at its turns: its gradient comes first."""
     adam_first = Table[Floats](np.float32, "adam_statistics", "parameters")
     adam_second = Table[Floats](np.float32, "adam_statistics", "parameters")
     adam_count = Table[Integers](np.int64, "adam_statistics", 1)
-    host = Table[Integers](np.int64, "actors")
-    """The worker of each actor."""
+    home = Table[Integers](np.int64, "actors")
+    """The worker of each actor, or `ELSEWHERE`."""
     waited = Table[Doubles](np.float64, "actors")
     """Seconds that each worker, of whom there are no more than actors, has waited for one to be ready; less the clock's
     value at the start of a wait while that lasts, which makes it negative."""
@@ -164,6 +177,10 @@ class SharedTables:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._map(state["shape"], state["descriptor"].detach())
+
+    def gradient(self, actor: int, update: int) -> Floats:
+        """Where an actor hands in its gradient of an update (size,)."""
+        return self.handed_in[update % self.shape.rounds_kept, actor, : self.shape.parameters]
 
     def try_lock(self) -> bool:
         """Take the one lock if nobody has it. The kernel frees it when its holder dies."""

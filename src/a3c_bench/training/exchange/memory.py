@@ -7,6 +7,7 @@ import fcntl
 import math
 import mmap
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ TURN = np.dtype(
 )
 """One row per turn. `time` is a clock's value (seconds): for rates only, it never reaches a result file."""
 
+HANDED_ON = np.dtype([("turn", TURN), ("keep_after", np.int64), ("checksum", np.int64)])
+"""What goes from host to host beside a gradient: the record of its turn, `keep_after` as the first host has it, and the
+checksum of the snapshot that it was computed on."""
+ROUNDS_APART = 3
+"""An actor has not begun its update u + 3 while another host lacks the gradient of its update u.
+
+It begins u + 3 after its turn of u + 2, so after another's of u + 1 that comes before it, or of u + 2: that host has
+taken the turn before, and so all that come before it, of which this actor's turn of u is one.
+"""
 ALIGNMENT = 64
 NEVER = -1
 ELSEWHERE = -1
@@ -79,16 +89,17 @@ class Shape:
     """Copies of the model that are kept, at evenly spaced turns."""
     parcel_bytes: int
     """Room for an actor's packed state; takes memory only as far as it is used."""
+    hosts: int = 1
 
     @property
     def rounds_kept(self) -> int:
         """Updates of an actor whose gradients are there at a time."""
-        return 1
+        return ROUNDS_APART if self.hosts > 1 else 1
 
     @property
     def floats_handed_in(self) -> int:
-        """By an actor at its turn."""
-        return self.parameters
+        """By an actor at its turn: several hosts need the record of it, too."""
+        return self.parameters + (HANDED_ON.itemsize // 4 if self.hosts > 1 else 0)
 
     @property
     def turns(self) -> int:
@@ -141,6 +152,10 @@ class SharedTables:
     parcels = Table[NDArray[np.uint8]](np.uint8, "actors", "parcel_bytes")
     """The state of an actor on its way to another worker."""
     parcel_sizes = Table[Integers](np.int64, "actors")
+    checksums = Table[Integers](np.int64, "actors")
+    """Of each actor's snapshot, with several hosts."""
+    differs = Table[Flags](np.bool_, "actors")
+    """An actor of another host has computed on a snapshot that is not the one that it should have."""
     in_turn = Table[Flags](np.bool_, 1)
     """Under `ordered`, the lock's holder is changing the model."""
     pinned = Table[Flags](np.bool_, 1)
@@ -181,6 +196,19 @@ class SharedTables:
     def gradient(self, actor: int, update: int) -> Floats:
         """Where an actor hands in its gradient of an update (size,)."""
         return self.handed_in[update % self.shape.rounds_kept, actor, : self.shape.parameters]
+
+    def block(self, actors: range, update: int) -> Floats:
+        """What neighbouring actors hand in at their turns of an update, in one piece of memory."""
+        return self.handed_in[update % self.shape.rounds_kept, actors.start : actors.stop]
+
+    @property
+    def handed_on(self) -> NDArray[np.void]:
+        """The last part of what is handed in, which only other hosts need (`HANDED_ON`): by rounds kept and actors."""
+        return self.handed_in[:, :, self.shape.floats_handed_in - HANDED_ON.itemsize // 4 :].view(HANDED_ON)[:, :, 0]
+
+    def checksum(self, actor: int) -> int:
+        """Of an actor's snapshot."""
+        return zlib.crc32(self.snapshots[actor].data)
 
     def try_lock(self) -> bool:
         """Take the one lock if nobody has it. The kernel frees it when its holder dies."""

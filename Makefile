@@ -66,8 +66,8 @@ watch: setup ## watch a trained policy play, in a window (ALGORITHM= SEED= MOMEN
 verify: setup ## make the committed results again from nothing and compare (WORKERS= THREADS= SCHEDULE= SEEDS=0,1 ALGORITHMS=)
 	@$(RUN) verify $(VERIFY)
 
-proof: setup other-systems ## vary all that must not change the bits, write reports/reproducibility (about 30 minutes)
-	@$(RUN) proof
+proof: setup other-systems ## vary all that must not change the bits, write reports/reproducibility (about 30 minutes; ENVS=Acrobot-v1,Pendulum-v1: only these, a short training each)
+	@$(RUN) proof $(if $(ENVS),--envs '$(ENVS)')
 
 proof-arm: setup other-systems ## train on an emulated ARM64 processor too, compare the bits (CPU=cortex-a57 ROUNDS=20; WHOLE=1 ALGORITHM= SEED=: a cell of dvc.lock)
 	@$(RUN) proof-arm $(if $(CPU),--cpu '$(CPU)') $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(WHOLE),--whole) \

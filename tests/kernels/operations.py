@@ -109,6 +109,19 @@ def vectors() -> Iterator[tuple[str, np.ndarray]]:
     given = (floats(231), floats(231) - old, floats(231, seed=3), flags[2].reshape(-1), 0.2, derivatives)
     yield "clipped surrogate", np.array(call("clipped_surrogate", 231, *given))
     yield "derivatives of the clipped surrogate", derivatives
+    moments, others, scaled = np.zeros(67, np.float32), np.ones(67, np.float32), np.zeros((21, 33), np.float32)
+    call("moments_of", 33, floats(21, 33), moments, 21)
+    yield "moments", moments
+    call("merge_moments", 33, others, moments)
+    yield "merged moments", others
+    call("scale_observations", 33, others, floats(21, 33, seed=2), scaled, 0, 21)
+    yield "scaled observations", scaled
+    returns, carried = np.zeros(231, np.float32), floats(33, seed=2).astype(np.float64)
+    rollout = (floats(7, 33), flags[0], flags[1], flags[2])
+    yield "number of returns so far", np.array(call("returns_so_far", 7, 33, *rollout, 0.99, returns, carried))
+    yield "returns so far", returns
+    call("scale_rewards", 231, others[:3].copy(), floats(231), returns)
+    yield "scaled rewards", returns
     vector = floats(4611)
     yield "sum of products", np.array(sum_of_products(vector, floats(4611, seed=2)))
     yield "length", np.array(length(vector))

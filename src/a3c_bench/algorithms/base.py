@@ -14,6 +14,7 @@ from a3c_bench.arrays import Floats
 from a3c_bench.distributions.base import Distribution
 from a3c_bench.distributions.choice import distribution_for
 from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.learning.normalisation import NONE, Normalisation
 from a3c_bench.learning.rollout import Collector, EpisodeCollector
 from a3c_bench.networks.base import Architecture, Layout, Network
 from a3c_bench.networks.dense import Activation, DenseArchitecture
@@ -54,6 +55,14 @@ class Actor(ABC, Generic[Rollout]):
     @abstractmethod
     def learn(self, rollout: Rollout, gradient: Floats) -> Statistics:
         """Write the gradient of the update's loss, by the snapshot, into `gradient` (size,)."""
+
+    def update(self, rollout: Rollout, handed_in: Floats) -> Statistics:
+        """Learn from a rollout; writes the gradient, and after it the moments of what is new, as the model has them."""
+        moments = self._collector.moments
+        end = handed_in.size - moments.size
+        statistics = self.learn(rollout, handed_in[:end])
+        handed_in[end:], moments[:] = moments, 0
+        return statistics
 
     def collect(self) -> Rollout:
         """What the next update learns from: a rollout, acted on the snapshot, or one that it learns from once more."""
@@ -208,24 +217,30 @@ class Settings(Section, ABC):
         """Of a whole training."""
         return self.actors * self.updates
 
+    def normalisation(self, environment: EnvironmentInfo) -> Normalisation:
+        """What is scaled by running moments: nothing, unless it says otherwise."""
+        return NONE
+
     def layout(self, environment: EnvironmentInfo) -> Layout:
-        """Of the network's parameters."""
-        return self.architecture(environment).layout
+        """Of the model: the network's parameters, then the running moments."""
+        return Layout({**self.architecture(environment).layout.shapes, **self.normalisation(environment).shapes})
 
     def initial_parameters(self, environment: EnvironmentInfo, seed: int) -> Floats:
         """Version 0 of the model (size,)."""
-        return self.architecture(environment).initial(stream(seed, Role.PARAMETERS))
+        parameters = self.architecture(environment).initial(stream(seed, Role.PARAMETERS))
+        return np.concatenate([parameters, self.normalisation(environment).initial()])
 
     def policy(self, environment: EnvironmentInfo, parameters: Floats) -> Policy:
         """The policy of a trained model, by its flat parameters (size,)."""
-        architecture = self.architecture(environment)
-        network = architecture.bind(parameters)
+        architecture, normalisation = self.architecture(environment), self.normalisation(environment)
+        network = architecture.bind(parameters[: architecture.layout.size])
         # Used again for as many rows: memory that is asked for anew is dearer than what is done with it.
         rows_for = lru_cache(maxsize=1)(architecture.rows)
 
         def outputs(observations: Floats) -> Floats:
             rows = rows_for(len(observations))
             rows.observations[:] = observations
+            normalisation.scale(parameters, rows.observations)
             network.forward(rows, 0, len(observations), values=False)
             return rows.outputs
 

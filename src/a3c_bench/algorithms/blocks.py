@@ -11,9 +11,12 @@ from a3c_bench.arrays import Flags, Floats
 from a3c_bench.distributions.base import Taken
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.kernels.library import prepare, require_sizes
+from a3c_bench.learning.block import Block, flat_rows
+from a3c_bench.learning.normalisation import Normalisation
 from a3c_bench.learning.optimizer import add
 from a3c_bench.learning.returns import generalised_advantages
-from a3c_bench.learning.rollout import Acting, Block, flat_rows
+from a3c_bench.learning.rollout import Acting
+from a3c_bench.learning.scaling import Scaling
 from a3c_bench.networks.base import Network, Rows
 from a3c_bench.networks.dense import DenseArchitecture
 from a3c_bench.sections import Fraction, Weight, Widths
@@ -43,6 +46,8 @@ class BlockSettings(Settings):
     entropy_weight: Weight
     max_gradient_norm: PositiveFloat
     normalize_advantages: bool
+    normalize_observations: bool
+    normalize_rewards: bool
     hidden: Widths
 
     @model_validator(mode="after")
@@ -92,12 +97,18 @@ class BlockSettings(Settings):
         # The forward pass is kept, and of the backward pass two layers' gradients, and copies of weights for each part.
         block = self.rollout_rows * (inputs + sum(self.hidden)) + self.learned_rows * 2 * max(self.hidden)
         environments = self.actors * self.envs * inputs
+        block += self.rollout_rows * inputs if self.normalize_observations else 0
         return 4 * (workers * (block + 3 * self.parts * layout.size) + environments)
 
     def learning_rate_of(self, update: int) -> float:
         """It falls linearly over an actor's updates."""
         start, end = self.learning_rate, self.final_learning_rate
         return start + (end - start) * update / max(self.updates - 1, 1)
+
+    def normalisation(self, environment: EnvironmentInfo) -> Normalisation:
+        """Of observations and rewards, as the keys say."""
+        size = environment.observation.size if self.normalize_observations else 0
+        return Normalisation(size, self.normalize_rewards)
 
     def architecture(self, environment: EnvironmentInfo) -> DenseArchitecture:
         """Shared tanh layers with a linear actor and a linear critic."""
@@ -114,11 +125,12 @@ class Workspace:
         steps, envs = settings.rollout_steps, settings.envs
         self._environment, self.architecture = environment, settings.architecture(environment)
         self.distribution = settings.distribution(environment)
-        self.block = block = Block.allocate(steps, envs, self.architecture, self.distribution)
+        self._normalisation, self._gamma = settings.normalisation(environment), settings.gamma
+        self.block = block = Block.allocate(steps, envs, self.architecture, self.distribution, self._normalisation)
         self.taken = self.distribution.taken(block.acted.outputs, flat_rows(block.actions))
         self.advantages, self.returns = np.zeros((steps, envs), np.float32), np.zeros((steps, envs), np.float32)
         self.compute_advantages = generalised_advantages(
-            block.rewards,
+            block.learned_rewards,
             block.rows.values.reshape(steps + 1, envs),
             block.terminated,
             block.truncated,
@@ -129,7 +141,11 @@ class Workspace:
             self.returns,
         )
 
-    def acting(self, seed: int, actor: int) -> Acting:
+    def bind(self, snapshot: Floats) -> Network:
+        """The network on an actor's snapshot of the model."""
+        return self.architecture.bind(snapshot[: self.architecture.layout.size])
+
+    def acting(self, seed: int, actor: int, snapshot: Floats) -> Acting:
         """What the collector of an actor of training run `seed` steps, draws and fills."""
         return Acting(
             self._environment.make_vector(self.block.counted.shape[1]),
@@ -137,6 +153,7 @@ class Workspace:
             stream(seed, Role.TRAIN_ACTION, actor),
             self.distribution,
             self.block,
+            Scaling(self._normalisation, snapshot, self.block, self._gamma),
         )
 
 

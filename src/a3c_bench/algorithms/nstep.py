@@ -4,9 +4,10 @@ from a3c_bench.algorithms.base import Actor, InOrder, MakeActor, Statistics
 from a3c_bench.algorithms.blocks import ActorCriticLoss, BlockSettings, Parts, Workspace
 from a3c_bench.arrays import Floats
 from a3c_bench.environments.make import EnvironmentInfo
+from a3c_bench.learning.block import Block, flat_rows
 from a3c_bench.learning.optimizer import clip
 from a3c_bench.learning.returns import standardise
-from a3c_bench.learning.rollout import Block, BlockCollector, flat_rows
+from a3c_bench.learning.rollout import BlockCollector
 
 
 class NStep(BlockSettings):
@@ -36,7 +37,7 @@ class NStepActor(Actor[Block]):
 
     def __init__(self, settings: NStep, seed: int, index: int, parameters: Floats, workspace: NStepWorkspace) -> None:
         self._settings, self._workspace = settings, workspace
-        super().__init__(BlockCollector(workspace.acting(seed, index)), workspace.architecture.bind(parameters))
+        super().__init__(BlockCollector(workspace.acting(seed, index, parameters)), workspace.bind(parameters))
 
     def learn(self, rollout: Block, gradient: Floats) -> Statistics:
         """Write the gradient of the rollout's loss, by the snapshot, into `gradient` (size,)."""

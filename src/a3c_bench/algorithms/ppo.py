@@ -15,10 +15,10 @@ from a3c_bench.arrays import Floats
 from a3c_bench.distributions.base import Taken
 from a3c_bench.environments.make import EnvironmentInfo
 from a3c_bench.kernels.library import prepare, require_sizes
+from a3c_bench.learning.block import flat_rows
 from a3c_bench.learning.minibatches import Experience, Minibatch, MinibatchCollector
 from a3c_bench.learning.optimizer import clip
 from a3c_bench.learning.returns import standardise
-from a3c_bench.learning.rollout import flat_rows
 from a3c_bench.seeding import Role, stream
 
 
@@ -92,13 +92,13 @@ class PPOActor(Actor[Minibatch]):
     def __init__(self, settings: PPO, seed: int, index: int, parameters: Floats, workspace: PPOWorkspace) -> None:
         self._settings, self._workspace = settings, workspace
         collector = MinibatchCollector(
-            workspace.acting(seed, index),
+            workspace.acting(seed, index, parameters),
             workspace.evaluate,
             stream(seed, Role.TRAIN_MINIBATCH, index),
             workspace.minibatch,
             settings.epochs,
         )
-        super().__init__(collector, workspace.architecture.bind(parameters))
+        super().__init__(collector, workspace.bind(parameters))
 
     def learn(self, rollout: Minibatch, gradient: Floats) -> Statistics:
         """Write the gradient of the minibatch's loss, by the snapshot, into `gradient` (size,)."""

@@ -5,6 +5,7 @@
 #include "episodes.h"
 #include "gaussian.h"
 #include "losses.h"
+#include "moments.h"
 #include "optimizer.h"
 #include "returns.h"
 

@@ -10,10 +10,13 @@ from gymnasium.vector import VectorEnv
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from a3c_bench.arrays import Doubles, Flags, Floats
+from a3c_bench.arrays import Doubles, Floats
 from a3c_bench.distributions.base import Distribution
 from a3c_bench.environments.spaces import as_float32
+from a3c_bench.learning.block import Block, flat_rows
 from a3c_bench.learning.episodes import FINISHED, NONE_FINISHED, EpisodeLog
+from a3c_bench.learning.normalisation import NO_MOMENTS
+from a3c_bench.learning.scaling import Scaling
 from a3c_bench.networks.base import Architecture, Network, Rows
 
 KEPT_EPISODES = 32
@@ -30,6 +33,8 @@ class Collector(ABC, Generic[Rollout]):
     STATE: ClassVar[tuple[str, ...]]
     """The attributes that the next rollout depends on, besides the network."""
     environment: Any
+    moments: Floats = NO_MOMENTS
+    """Those of what was collected since they were last handed in; all 0 if nothing was."""
 
     @abstractmethod
     def collect(self, network: Network) -> Rollout:
@@ -58,92 +63,6 @@ class Collector(ABC, Generic[Rollout]):
             setattr(self, name, value)
 
 
-class Step(NamedTuple):
-    """One time step of a block: views on its buffers, as acting reads and fills them."""
-
-    start: int
-    stop: int
-    """Where its rows are."""
-    actions: Any
-    rewards: Floats
-    terminated: Flags
-    truncated: Flags
-    next_observations: Floats
-
-
-@dataclass(frozen=True)
-class Block:
-    """A rollout of `steps` rows of `envs` environments, in buffers that are used again."""
-
-    rows: Rows
-    """((steps + 1) · envs): acting fills them, learning uses them; the last `envs` are for bootstrapping."""
-    noise: Doubles
-    """What sampling uses up (steps, envs, …)."""
-    actions: Any
-    rewards: Floats
-    terminated: Flags
-    truncated: Flags
-    counted: Flags
-    """(steps, envs): False where the step only reset an environment."""
-
-    @property
-    def observations(self) -> Floats:
-        """(steps + 1, envs, size)."""
-        steps, envs = self.counted.shape
-        return self.rows.observations.reshape(steps + 1, envs, -1)
-
-    @property
-    def env_steps(self) -> int:
-        """Env steps that count as experience."""
-        return int(np.count_nonzero(self.counted))
-
-    @property
-    def over(self) -> Flags:
-        """(steps, envs): True where an episode ended."""
-        return np.logical_or(self.terminated, self.truncated)
-
-    @property
-    def acted(self) -> Rows:
-        """The rows (steps · envs) on which actions were taken."""
-        return self.rows.part(0, self.counted.size)
-
-    @property
-    def steps(self) -> list[Step]:
-        """Its time steps."""
-        observations, envs = self.observations, self.counted.shape[1]
-        return [
-            Step(
-                step * envs,
-                (step + 1) * envs,
-                self.actions[step],
-                self.rewards[step],
-                self.terminated[step],
-                self.truncated[step],
-                observations[step + 1],
-            )
-            for step in range(len(self.counted))
-        ]
-
-    @classmethod
-    def allocate(cls, steps: int, envs: int, architecture: Architecture, distribution: Distribution) -> "Block":
-        """Buffers for a rollout of this shape."""
-        block = (steps, envs)
-        return cls(
-            rows=architecture.rows((steps + 1) * envs),
-            noise=distribution.noise(block),
-            actions=distribution.actions(block),
-            rewards=np.zeros(block, np.float32),
-            terminated=np.zeros(block, np.bool_),
-            truncated=np.zeros(block, np.bool_),
-            counted=np.zeros(block, np.bool_),
-        )
-
-
-def flat_rows(array: NDArray[Any]) -> NDArray[Any]:
-    """(steps, envs, …) to (rows, …)."""
-    return array.reshape(-1, *array.shape[2:])
-
-
 class Acting(NamedTuple):
     """What a `VectorCollector` acts with."""
 
@@ -154,15 +73,17 @@ class Acting(NamedTuple):
     distribution: Distribution
     block: Block
     """That it fills; it may be others' too."""
+    scaling: Scaling
+    """Of what lies in the block, by the actor's snapshot."""
 
 
 class VectorCollector(Collector[Rollout]):
     """Steps a vector environment; its episodes go on from rollout to rollout."""
 
-    STATE: ClassVar[tuple[str, ...]] = ("environment", "_draws", "_observations", "_over", "_episodes")
+    STATE: ClassVar[tuple[str, ...]] = ("environment", "_draws", "_observations", "_over", "_episodes", "_returns")
 
     def __init__(self, acting: Acting) -> None:
-        self.environment, seed, self._draws, distribution, block = acting
+        self.environment, seed, self._draws, distribution, block, self._scaling = acting
         self._distribution, self._block = distribution, block
         # Made once: taking views anew in every step costs a tenth of acting.
         self._steps, self._all_observations = block.steps, block.observations
@@ -170,24 +91,30 @@ class VectorCollector(Collector[Rollout]):
         observations, _ = self.environment.reset(seed=seed)
         self._observations = as_float32(observations)
         self._over = np.zeros(self.environment.num_envs, np.bool_)
+        self._returns = np.zeros(self.environment.num_envs)
+        """Of the running episodes so far, discounted: kept where rewards are scaled."""
+        self.moments = self._scaling.moments
         self._episodes = EpisodeLog(*block.rewards.shape)
         self._recorded_in: EpisodeLog | None = None
 
     def _fill(self, network: Network) -> Block:
         """Act with `network` until every row of the block is filled."""
-        block, rows, sample = self._block, self._block.rows, self._sample
+        block, rows, sample, scale = self._block, self._block.rows, self._sample, self._scaling.observations
         self._all_observations[0] = self._observations
         self._distribution.draw(self._draws, block.noise)
         for start, stop, actions, rewards, terminated, truncated, next_observations in self._steps:
+            scale(start, stop)
             network.forward(rows, start, stop)
             sample(start, stop)
             next_observations[:], rewards[:], terminated[:], truncated[:], _ = self.environment.step(actions)
+        scale(stop, stop + len(actions))
         network.forward(rows, stop, stop + len(actions))
         # Gymnasium's vector environments reset on the step after an episode's end: that step is no experience.
         over = block.over
         np.logical_not(self._over, out=block.counted[0])
         np.logical_not(over[:-1], out=block.counted[1:])
         self._over = over[-1]
+        self._scaling.take(self._returns)
         self._observations[:] = self._all_observations[-1]
         return block
 

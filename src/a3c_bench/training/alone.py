@@ -27,14 +27,16 @@ def turns(job: Job) -> Iterator[Turn]:
     snapshots = np.tile(model, (settings.actors, 1))
     make = settings.actor_maker(environment, job.seed)
     actors = [make(index, snapshot) for index, snapshot in enumerate(snapshots)]
-    optimizers = [Adam.fresh(model.size) for _ in actors]
+    optimizers = [Adam.fresh(settings.architecture(environment).layout.size) for _ in actors]
     if settings.adam_statistics == "shared":
         optimizers = [optimizers[0]] * len(actors)
-    gradient = np.empty(model.size, np.float32)
+    normalisation = settings.normalisation(environment)
+    handed_in = np.empty(model.size, np.float32)
     for update in range(settings.updates):
         for actor, optimizer, snapshot in zip(actors, optimizers, snapshots, strict=True):
-            statistics = actor.learn(actor.collect(), gradient)
-            optimizer.apply(model, gradient, settings.learning_rate_of(update))
+            statistics = actor.update(actor.collect(), handed_in)
+            optimizer.apply(model, handed_in, settings.learning_rate_of(update))
+            normalisation.merge(model, handed_in)
             np.copyto(snapshot, model)
             actor.record()
             yield Turn(statistics.env_steps, actor.finished_episodes(everything=True), model)

@@ -51,7 +51,8 @@ def shape(settings: Settings, environment: EnvironmentInfo, parcel_bytes: int = 
     """The sizes of a training's shared memory."""
     sets = settings.actors if settings.adam_statistics == "own" else 1
     parameters = settings.layout(environment).size
-    return Shape(parameters, settings.actors, settings.updates, sets, DIGESTS, parcel_bytes, hosts)
+    normalisation = settings.normalisation(environment)
+    return Shape(parameters, settings.actors, settings.updates, sets, DIGESTS, normalisation, parcel_bytes, hosts)
 
 
 def _require_descriptors(config: Config, actors: int) -> None:

@@ -34,7 +34,7 @@ class Schedule(ABC):
         """`bells` has one entry per worker, of whom this is number `worker`. relay: its bell, with several hosts."""
         self._tables = tables
         self._bells, self._worker, self._relay = bells, worker, relay
-        self._learning_rate = learning_rate
+        self._learning_rate, self._normalisation = learning_rate, tables.shape.normalisation
         self._optimizers = [
             Adam(first, second, count)
             for first, second, count in zip(tables.adam_first, tables.adam_second, tables.adam_count, strict=True)
@@ -50,10 +50,12 @@ class Schedule(ABC):
         """This worker has nothing else to do: take the turns of others' actors, if any can be taken."""
 
     def _apply(self, actor: int, update: int) -> None:
-        """One Adam step on the shared model with the actor's gradient, then the actor's next snapshot."""
+        """One Adam step on the shared model with the actor's gradient, its moments, then the actor's next snapshot."""
         tables = self._tables
         optimizer = self._optimizers[actor if len(self._optimizers) > 1 else 0]
-        optimizer.apply(tables.model, tables.gradient(actor, update), self._learning_rate(update))
+        gradient = tables.gradient(actor, update)
+        optimizer.apply(tables.model, gradient, self._learning_rate(update))
+        self._normalisation.merge(tables.model, gradient)
         np.copyto(tables.snapshots[actor], tables.model)
 
     def _record(self, turn: int, actor: int, update: int, statistics: Statistics) -> None:

@@ -159,7 +159,7 @@ def run_actors(
         ready = clock()
         rollout = collect(actor, index, update, tables)
         collected = clock()
-        statistics = actor.learn(rollout, tables.gradient(index, update))
+        statistics = actor.update(rollout, tables.gradient(index, update))
         require_finite(statistics, index, update, tables)
         learned = clock()
         hold_up(index, update)

@@ -74,11 +74,11 @@ def conditions(settings: Settings) -> Iterator[Condition]:
     yield from (Condition(f"PYTHONHASHSEED={seed}", variables={"PYTHONHASHSEED": seed}) for seed in ("0", "12345"))
     yield Condition("PYTHONMALLOC=malloc", variables={"PYTHONMALLOC": "malloc"})
     yield Condition("another folder and user", elsewhere=True)
-    yield Condition("killed, and gone on from a checkpoint", {"checkpoint": OFTEN}, trial={"killed": True})
+    yield Condition("killed, and gone on from a checkpoint", {"checkpoint": OFTEN}, trial={"kills": 1})
     for name in ENVIRONMENTS:
         other = {"env": name, "checkpoint": OFTEN}
         yield Condition(name, {**other, "workers": 1}, rounds=OTHER_ROUNDS, reference=name)
-        for done, trial in (("its actors move", {"slow": 0}), ("killed, and gone on", {"killed": True})):
+        for done, trial in (("its actors move", {"slow": 0}), ("killed, and gone on", {"kills": 1})):
             yield Condition(f"{name}: {done}", other, rounds=OTHER_ROUNDS, reference=name, trial=trial)
     yield from processors_and_systems()
     yield Condition("hogwild", {"schedule": "hogwild"}, promised=False)

@@ -42,8 +42,8 @@ class Trial:
     slow: int | None = None
     """The worker that is held up at every gradient."""
     one_core: bool = False
-    killed: bool = False
-    """All workers are killed when the first checkpoint is there; new ones go on from it."""
+    kills: int = 0
+    """So often all workers are killed when the next checkpoint is there, and new ones go on from it."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class EndedOnPurposeError(Exception):
 
 
 def train(config: "Config", trial: Trial, environment: "EnvironmentInfo", disturbance: "Disturbance") -> "Outcome":
-    """Train, in one go or in two."""
+    """Train, in one go or in several."""
     from a3c_bench.training import pool
 
     other = trial.start_method != "forkserver"
@@ -123,19 +123,18 @@ def train(config: "Config", trial: Trial, environment: "EnvironmentInfo", distur
         disturbance=disturbance,
         context=multiprocessing.get_context(trial.start_method) if other else None,
     )
-    if not trial.killed:
-        return whole()
     taken: list[Checkpoint] = []
 
     def end(checkpoint: "Checkpoint") -> None:
         taken.append(checkpoint)
         raise EndedOnPurposeError
 
-    with suppress(EndedOnPurposeError):
-        whole(keep=end)
-    if not taken:
-        raise TrainingError("it ended before there was a checkpoint to go on from")
-    return whole(start=taken[0])
+    for kill in range(trial.kills):
+        with suppress(EndedOnPurposeError):
+            whole(keep=end, start=taken[-1] if taken else None)
+        if len(taken) == kill:
+            raise TrainingError(f"it ended before there was checkpoint {kill + 1} to go on from")
+    return whole(start=taken[-1] if taken else None)
 
 
 def fingerprint(outcome: "Outcome", evaluations: list[Any]) -> str:

@@ -16,7 +16,8 @@ from a3c_bench.algorithms.base import Settings
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
-from a3c_bench.learning.rollout import Block, Episode, flat_rows
+from a3c_bench.learning.block import Block, flat_rows
+from a3c_bench.learning.rollout import Episode
 from a3c_bench.networks.base import Rows
 from a3c_bench.processes import end_with_parent
 from a3c_bench.seeding import Role, stream
@@ -35,7 +36,7 @@ class Floor(ABC):
     def __init__(self, settings: Settings, environment: EnvironmentInfo, rows: int) -> None:
         self.architecture = settings.architecture(environment)
         parameters = settings.initial_parameters(environment, FLOOR_SEED)
-        self.network = self.architecture.bind(parameters)
+        self.network = self.architecture.bind(parameters[: self.architecture.layout.size])
         self.distribution = settings.distribution(environment)
         self.generator = stream(FLOOR_SEED, Role.PROFILE)
         self.env_steps = rows

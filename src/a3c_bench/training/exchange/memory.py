@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from a3c_bench.arrays import Doubles, Flags, Floats, Integers
+from a3c_bench.learning.normalisation import Normalisation
 
 TURN = np.dtype(
     [
@@ -87,6 +88,8 @@ class Shape:
     """Sets of Adam moments: 1, or one per actor."""
     digests: int
     """Copies of the model that are kept, at evenly spaced turns."""
+    normalisation: Normalisation
+    """Of whose moments are the model's last numbers."""
     parcel_bytes: int
     """Room for an actor's packed state; takes memory only as far as it is used."""
     hosts: int = 1
@@ -100,6 +103,11 @@ class Shape:
     def floats_handed_in(self) -> int:
         """By an actor at its turn: several hosts need the record of it, too."""
         return self.parameters + (HANDED_ON.itemsize // 4 if self.hosts > 1 else 0)
+
+    @property
+    def trained(self) -> int:
+        """How many of the model's numbers are parameters; the others are moments."""
+        return self.parameters - self.normalisation.size
 
     @property
     def turns(self) -> int:
@@ -129,12 +137,12 @@ class SharedTables:
     """Arrays that are shared by all processes that the object is sent to."""
 
     model = Table[Floats](np.float32, "parameters")
-    """The shared parameters."""
+    """The shared parameters, and running moments."""
     snapshots = Table[Floats](np.float32, "actors", "parameters")
     handed_in = Table[Floats](np.float32, "rounds_kept", "actors", "floats_handed_in")
-    """What every actor hands in at its turns: its gradient comes first."""
-    adam_first = Table[Floats](np.float32, "adam_statistics", "parameters")
-    adam_second = Table[Floats](np.float32, "adam_statistics", "parameters")
+    """What every actor hands in at its turns: its gradient, then the moments of what it collected."""
+    adam_first = Table[Floats](np.float32, "adam_statistics", "trained")
+    adam_second = Table[Floats](np.float32, "adam_statistics", "trained")
     adam_count = Table[Integers](np.int64, "adam_statistics", 1)
     home = Table[Integers](np.int64, "actors")
     """The worker of each actor, or `ELSEWHERE`."""
@@ -167,8 +175,8 @@ class SharedTables:
     kept_told = Table[Integers](np.int64, "actors")
     kept_model = Table[Floats](np.float32, "parameters")
     kept_snapshots = Table[Floats](np.float32, "actors", "parameters")
-    kept_adam_first = Table[Floats](np.float32, "adam_statistics", "parameters")
-    kept_adam_second = Table[Floats](np.float32, "adam_statistics", "parameters")
+    kept_adam_first = Table[Floats](np.float32, "adam_statistics", "trained")
+    kept_adam_second = Table[Floats](np.float32, "adam_statistics", "trained")
     kept_adam_count = Table[Integers](np.int64, "adam_statistics", 1)
     kept_parcels = Table[NDArray[np.uint8]](np.uint8, "actors", "parcel_bytes")
     kept_parcel_sizes = Table[Integers](np.int64, "actors")
@@ -194,7 +202,7 @@ class SharedTables:
         self._map(state["shape"], state["descriptor"].detach())
 
     def gradient(self, actor: int, update: int) -> Floats:
-        """Where an actor hands in its gradient of an update (size,)."""
+        """Where an actor hands in its gradient of an update, and moments (size,)."""
         return self.handed_in[update % self.shape.rounds_kept, actor, : self.shape.parameters]
 
     def block(self, actors: range, update: int) -> Floats:

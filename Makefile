@@ -12,6 +12,9 @@ export DO_NOT_TRACK := true
 ifdef FRESH
 export A3C_BENCH_FRESH := $(FRESH)
 endif
+ifdef HOSTS
+export A3C_BENCH_HOSTS := $(HOSTS)
+endif
 
 VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THREADS)) $(if $(SCHEDULE),--schedule $(SCHEDULE)) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALGORITHMS),--algorithms $(ALGORITHMS))
@@ -22,7 +25,7 @@ TOGETHER := --numprocesses 3 --dist worksteal
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed contribute peers suite suite-setup search test test-all test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed contribute peers suite suite-setup search test test-all test-hosts test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -44,7 +47,7 @@ check: setup ## check params.yaml and this machine, say how long a run will take
 demo: setup ## the first minute: train one seed, evaluate and film it, beside the textbook loop; writes demo/ only
 	@$(RUN) demo
 
-repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1: not from checkpoints)
+repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1: not from checkpoints; HOSTS=3: docs/hosts.md)
 	@# The stages end when this make is gone; the process id tells them which one.
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro
 
@@ -114,7 +117,10 @@ test: setup lint ## lint, types and the tests that are fast, several at once
 	$(VENV)/bin/pytest $(TOGETHER)
 
 test-all: setup lint ## lint, types and all tests but those of the pipeline and the image (about ten minutes)
-	$(VENV)/bin/pytest $(TOGETHER) -m 'not pipeline and not image and not long'
+	$(VENV)/bin/pytest $(TOGETHER) -m 'not pipeline and not image and not long and not hosts'
+
+test-hosts: setup ## one training over several hosts, which are network namespaces here (as root; FAULTS=6; about three minutes)
+	$(if $(FAULTS),FAULTS=$(FAULTS)) $(VENV)/bin/pytest tests/hosts -m hosts --numprocesses 2 --dist worksteal
 
 test-long: setup ## many bad inputs, strange environments and trainings at once (about fifteen minutes)
 	$(VENV)/bin/pytest $(TOGETHER) -m long

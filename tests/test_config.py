@@ -79,7 +79,7 @@ def test_bad_values_are_named_in_one_line(changes, fragments):
     assert all(fragment in message for fragment in ["params.yaml", *fragments]), message
 
 
-OPTIONAL = {"max_episode_steps", "env_kwargs", "wrappers", "preset"}
+OPTIONAL = {"hosts", "joining", "max_episode_steps", "env_kwargs", "wrappers", "preset"}
 
 
 @pytest.mark.parametrize("key", [name for name, field in Config.model_fields.items() if not field.exclude])

@@ -135,7 +135,7 @@ def keys_read(stage):
     return read
 
 
-HOW_TO_SURVIVE = {"checkpoint", "max_restarts"}
+HOW_TO_SURVIVE = {"checkpoint", "hosts", "joining", "max_restarts"}
 """No result depends on them: a change must not make a stage run again."""
 
 

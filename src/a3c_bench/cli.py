@@ -74,14 +74,9 @@ def prepare(trains: bool = False, environment: str | None = None) -> "Config":
     trains: start the server of workers first, whose imports, a third of a second's, run beside ours. environment: one
     of the suite, in whose folder the command then is.
     """
-    require_own_source()
-    require_address_space()
-    limit_math_threads()
+    prepare_to_compute()
     if trains:
-        # First: it refuses some variables, of which the server would tell in its own way.
-        import numpy  # noqa: F401
-
-        start_server()
+        start_workers_server()
     if environment is not None:
         from a3c_bench import suite
 
@@ -90,6 +85,21 @@ def prepare(trains: bool = False, environment: str | None = None) -> "Config":
     from a3c_bench.config import parse_config
 
     return parse_config(content)
+
+
+def prepare_to_compute() -> None:
+    """Limit the threads of numpy's libraries before they are imported, after a look at what would run."""
+    require_own_source()
+    require_address_space()
+    limit_math_threads()
+
+
+def start_workers_server(*also: str) -> None:
+    """Start the process from which workers are forked; also: what else it imports."""
+    # First: it refuses some variables, of which the server would tell in its own way.
+    import numpy  # noqa: F401
+
+    start_server(also)
 
 
 def require_own_source() -> None:

@@ -26,6 +26,7 @@ SectionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 # One file descriptor per worker is handed to every worker, and a process can be handed 256.
 Workers = Annotated[int, Field(ge=1, le=128)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
+Hosts = Annotated[int, Field(ge=1, le=128)]
 MOST_EPISODE_STEPS = 10**7
 ENVIRONMENT = ("env", "max_episode_steps", "env_kwargs", "wrappers")
 """The keys that decide which environment it is."""
@@ -64,6 +65,15 @@ class Checkpoint(Section):
     seconds: PositiveFloat
 
 
+class Joining(Section):
+    """How several hosts come together, and how one is lost."""
+
+    wait: PositiveFloat = 600.0
+    """Seconds in which as many must be there as are asked for."""
+    silence: PositiveFloat = 10.0
+    """Seconds after which one that is not heard counts as lost."""
+
+
 class Evaluate(Section):
     """How the trained policies are evaluated."""
 
@@ -96,8 +106,10 @@ class Config(Section):
     schedule: ScheduleName
     workers: Workers
     threads: Threads
+    hosts: Hosts = 1
     max_restarts: Annotated[int, Field(ge=0, le=1000)]
     checkpoint: Checkpoint
+    joining: Joining = Joining()
     evaluate: Evaluate
     profile: Profile
     sections: Annotated[dict[str, Settings], Field(exclude=True)]

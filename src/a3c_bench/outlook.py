@@ -25,6 +25,7 @@ from a3c_bench.results.files import MACHINE, PROFILE, read_json, train_folder
 from a3c_bench.stages.profile import fixed_work, grid, most_work
 from a3c_bench.suite import Suite
 from a3c_bench.training.alone import turns
+from a3c_bench.training.head import asked, require_hosts
 from a3c_bench.training.needs import require_room
 from a3c_bench.training.worker import Job
 
@@ -39,6 +40,7 @@ ENOUGH_TURNS = 64
 
 def require_machine(config: Config) -> None:
     """Raise `BadInputError` where this machine has too little for the trainings, or those of the profile."""
+    require_hosts(asked(config), config.algorithms)
     for work in (config, most_work(config)):
         require_room(work, describe(work.recipe), work.algorithms)
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pickle import PicklingError
@@ -28,8 +28,10 @@ OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 PR_SET_PDEATHSIG = 1
 
 
-def start_server() -> None:
+def start_server(also: Sequence[str] = ()) -> None:
     """Start the process from which workers are forked, unless it runs, so that its imports run beside ours.
+
+    also: what else it imports once for all that it forks.
 
     In the main thread: the kernel ends the server with the thread that started it.
     """
@@ -38,7 +40,7 @@ def start_server() -> None:
     server = vars(forkserver._forkserver)
     if _runs(server["_forkserver_pid"]):
         return
-    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    multiprocessing.get_context("forkserver").set_forkserver_preload([*PRELOADED, *also])
     with _short_lived_folder() as folder, _signals_kept_from_children(), one_thread_for_children():
         try:
             resource_tracker.ensure_running()

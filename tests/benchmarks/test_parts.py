@@ -112,11 +112,11 @@ def test_turn(schedule, timed):
     config = CONFIG.model_copy(update={"workers": 1, "schedule": schedule})
     job = Job(config, "nstep", 0, ENVIRONMENT)
     tables, bell = SharedTables(pool.shape(job)), Bell()
-    tables.host[:] = 0
+    tables.home[:] = 0
     submit = SCHEDULES[schedule](tables, job.settings.learning_rate_of, [bell], 0).submit
     actor = make_actor("nstep")
-    statistics = actor.learn(actor.collect(), tables.gradients[0])
-    tables.gradients[:] = tables.gradients[0]
+    statistics = actor.learn(actor.collect(), tables.gradient(0, 0))
+    tables.handed_in[:] = tables.handed_in[0, 0]
     updates = iter(range(tables.shape.updates))
     per_round = tables.shape.updates // (ROUNDS + 1)
 

@@ -1,6 +1,7 @@
 """Stage `train`: one model of one algorithm and seed."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import say
 from a3c_bench.processes import start_server
 from a3c_bench.progress import Progress, conclude
-from a3c_bench.results.checkpoints import Checkpoints
+from a3c_bench.results.checkpoints import Checkpoints, identity
 from a3c_bench.results.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
 from a3c_bench.results.models import moments
 from a3c_bench.results.private import only_one
 from a3c_bench.stats import WINDOW, steps_to_threshold
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
+from a3c_bench.training.head import Head, asked
 from a3c_bench.training.needs import require_room
 
 Table = Mapping[str, NDArray[Any]]
@@ -37,6 +39,7 @@ def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
 def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
     """Train, then write the model, its learning curve, the updates, the digests and the metrics."""
     start_server()
+    config = asked(config)
     environment = describe(config.recipe)
     require_room(config, environment, [algorithm])
     for warning in config.warnings_on(environment):
@@ -45,6 +48,7 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
     with (
         Tracker("train", config, algorithm, seed) as tracker,
         Checkpoints(config, algorithm, seed, fresh) as checkpoints,
+        head_of(config, algorithm, seed) as head,
     ):
         start = checkpoints.newest()
         with Progress(title, settings.turns) as progress:
@@ -57,6 +61,7 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
                 start=start,
                 keep=checkpoints.keep,
                 max_restarts=config.max_restarts,
+                head=head,
             )
         metrics = summarise(outcome, environment)
         layout = settings.layout(environment)
@@ -73,6 +78,13 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
         write_all(files)
         conclude(title, conclusion(config, outcome, metrics), **metrics, seconds=outcome.seconds)
         tracker.training(outcome, metrics, list(files), target, settings, environment)
+
+
+def head_of(config: Config, algorithm: str, seed: int) -> AbstractContextManager[Head | None]:
+    """What brings other hosts in, if there shall be any."""
+    if config.hosts == 1:
+        return nullcontext()
+    return Head(config, algorithm, seed, identity(config, algorithm, seed))
 
 
 def summarise(outcome: pool.Outcome, environment: EnvironmentInfo) -> dict[str, int | float | None]:
@@ -134,7 +146,7 @@ def conclusion(config: Config, outcome: pool.Outcome, metrics: dict[str, int | f
     if metrics["mean_return_last_100"] is not None:
         lines[-1] += f", mean return of the last {WINDOW} training episodes {metrics['mean_return_last_100']:.1f}"
     idle = config.workers - len(outcome.exit_codes)
-    if idle:
+    if idle > 0:
         lines.append(
             f"{idle} of {config.workers} workers were not started: there are only {len(outcome.exit_codes)} actors"
         )

@@ -2,7 +2,8 @@
 
 A consistent cut (Chandy and Lamport, "Distributed Snapshots", 1985). The main process asks; whoever finishes the next
 turn chooses an update that no actor has begun; at the end of that update each actor is packed by its worker, and the
-model is copied when all actors' gradients of that update have been applied. Nobody waits for anybody. Under `hogwild`
+model is copied when all actors' gradients of that update have been applied. Nobody waits for anybody. With several
+hosts the relay of the first one chooses, and says so with the gradients of a round (`relay.py`). Under `hogwild`
 fast actors are ahead by then: the copied model knows gradients of theirs that they compute again after a restart, and
 rows that somebody was writing may be a mix of two versions.
 """
@@ -92,16 +93,21 @@ def take(tables: SharedTables, episodes: NDArray[np.void]) -> Checkpoint:
 
 def attend(tables: SharedTables) -> None:
     """Under the lock, after every turn: choose the update to keep, and copy the model when its time has come."""
-    if observe_one(tables.keep_asked, 0):
+    if tables.shape.hosts == 1 and observe_one(tables.keep_asked, 0):
         # An actor begins an update when its last one was taken, and for that the lock is needed: none has come past
         # the end of this one.
-        publish(tables.keep_after, 0, int(tables.taken.max()) + 1)
-        publish(tables.keep_asked, 0, False)
+        choose(tables, int(tables.taken.max()) + 1)
     after = tables.keep_after[0]
     if tables.kept_after[-1] != after and tables.taken.min() > after:
         for name in MODEL_STATE:
             np.copyto(getattr(tables, f"kept_{name}"), getattr(tables, name))
         publish(tables.kept_after, -1, int(after))
+
+
+def choose(tables: SharedTables, update: int) -> None:
+    """Answer the wish for a checkpoint: the update at whose end it is taken, to which no actor has come yet."""
+    publish(tables.keep_after, 0, update)
+    publish(tables.keep_asked, 0, False)
 
 
 def keep_actor(tables: SharedTables, actor: int, parcel: bytes, told: int) -> None:

@@ -53,28 +53,28 @@ class Crew:
         self._actors: dict[int, Actor[Any]] = {}
         self._here: set[int] = set()
         self._last_look, self._move_seconds = [(time.perf_counter(), 0.0)] * len(bells), 0.0
-        for index, host in enumerate(observe(tables.host)):
-            if host == worker:
+        for index, home in enumerate(observe(tables.home)):
+            if home == worker:
                 self._actor(index)
 
     def next(self) -> tuple[int, Actor[Any]] | None:
         """The ready actor whose turn comes first; waits for one, and returns None when all turns are taken."""
         while observe_one(self._tables.turn, 0) < self._tables.shape.turns:
-            ready, hosts, mine = self._ready()
+            ready, homes, mine = self._ready()
             if mine:
-                self._share(mine, [hosts[index] for index in ready])
+                self._share(mine, [homes[index] for index in ready])
                 self._let_others_first(mine[0])
                 return mine[0], self._actor(mine[0])
             self._wait()
         return None
 
     def _ready(self) -> tuple[list[int], list[int], list[int]]:
-        """The actors that are ready, the hosts of all, and those ready ones that are here, by the order of turns."""
+        """The actors that are ready, the homes of all, and those ready ones that are here, by the order of turns."""
         tables = self._tables
-        submitted, taken, hosts = observe(tables.submitted), observe(tables.taken), observe(tables.host)
+        submitted, taken, homes = observe(tables.submitted), observe(tables.taken), observe(tables.home)
         ready = [index for index, count in enumerate(submitted) if count == taken[index] < self._updates]
-        mine = (index for index in ready if hosts[index] == self._worker)
-        return ready, hosts, sorted(mine, key=submitted.__getitem__)
+        mine = (index for index in ready if homes[index] == self._worker)
+        return ready, homes, sorted(mine, key=submitted.__getitem__)
 
     def _wait(self) -> None:
         waited = self._tables.waited
@@ -91,11 +91,11 @@ class Crew:
         """The actors that are here, with their numbers."""
         return [(index, self._actors[index]) for index in sorted(self._here)]
 
-    def _share(self, mine: Sequence[int], hosts: Sequence[int]) -> None:
-        """`mine`: this worker's ready actors, in the order of their turns; `hosts`: of all ready actors."""
+    def _share(self, mine: Sequence[int], homes: Sequence[int]) -> None:
+        """`mine`: this worker's ready actors, in the order of their turns; `homes`: of all ready actors."""
         if len(mine) < 2 or len(self._bells) < 2 or self._tables.pinned[0]:
             return
-        counts = [hosts.count(worker) for worker in range(len(self._bells))]
+        counts = [homes.count(worker) for worker in range(len(self._bells))]
         poorest = counts.index(min(counts))
         # While every core has an update to go on with, nothing is gained by moving one.
         idle_soon = sum(min(count, 2) for count in counts) < 2 * self._cores
@@ -135,7 +135,7 @@ class Crew:
             self._here.discard(index)
             # It is unpacked too.
             self._move_seconds = 2 * (time.perf_counter() - start)
-        publish(self._tables.host, index, worker)
+        publish(self._tables.home, index, worker)
         self._bells[worker].ring()
 
     def keep(self, index: int) -> None:

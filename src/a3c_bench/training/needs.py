@@ -28,7 +28,7 @@ def require_room(config: Config, environment: EnvironmentInfo, algorithms: Seque
     _require_descriptors(config, max(settings.actors for settings in sections.values()))
     there = available_memory()
     for name, settings in sections.items():
-        needed = memory(settings, config.workers, environment)
+        needed = memory(settings, config.workers, environment, config.hosts)
         if needed > there:
             values = ", ".join(f"{key} {value}" for key, value in _deciding(settings))
             raise BadInputError(
@@ -37,22 +37,22 @@ def require_room(config: Config, environment: EnvironmentInfo, algorithms: Seque
             )
 
 
-def memory(settings: Settings, workers: int, environment: EnvironmentInfo) -> int:
+def memory(settings: Settings, workers: int, environment: EnvironmentInfo, hosts: int = 1) -> int:
     """Bytes that a training takes, at least: what environments take of their own is not known."""
     workers = min(workers, settings.actors)
-    sizes = shape(settings, environment)
+    sizes = shape(settings, environment, hosts=hosts)
     copied = 1 + sizes.actors + 2 * sizes.adam_statistics + sizes.digests
     checkpoint = copied * sizes.parameters * 4 + sizes.turns * TURN.itemsize
     buffers = settings.buffer_bytes(environment, workers)
     return sizes.offsets()[1] + CHECKPOINTS * checkpoint + buffers + (1 + workers) * PROCESS_BYTES
 
 
-def shape(settings: Settings, environment: EnvironmentInfo, parcel_bytes: int = 0) -> Shape:
+def shape(settings: Settings, environment: EnvironmentInfo, parcel_bytes: int = 0, hosts: int = 1) -> Shape:
     """The sizes of a training's shared memory."""
     sets = settings.actors if settings.adam_statistics == "own" else 1
     parameters = settings.layout(environment).size
     normalisation = settings.normalisation(environment)
-    return Shape(parameters, settings.actors, settings.updates, sets, DIGESTS, normalisation, parcel_bytes)
+    return Shape(parameters, settings.actors, settings.updates, sets, DIGESTS, normalisation, parcel_bytes, hosts)
 
 
 def _require_descriptors(config: Config, actors: int) -> None:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,14 @@ from a3c_bench.environments.packing import room
 from a3c_bench.errors import LostWorkerError, TrainingError, say
 from a3c_bench.processes import describe_exit, process_context
 from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
+from a3c_bench.training.company import Company, OtherHost
 from a3c_bench.training.crew import pack
 from a3c_bench.training.exchange.handoff import observe_one
-from a3c_bench.training.exchange.memory import Bell, Shape, SharedTables
+from a3c_bench.training.exchange.memory import ELSEWHERE, Bell, Shape, SharedTables
+from a3c_bench.training.head import Head
 from a3c_bench.training.needs import require_room
 from a3c_bench.training.needs import shape as shape_of
+from a3c_bench.training.relay import Parted, Through, run_relay
 from a3c_bench.training.reporter import EPISODE, Report, place_episodes
 from a3c_bench.training.stall import Stall
 from a3c_bench.training.worker import Disturbance, Done, Failed, Job, TimeSplit, run_worker
@@ -114,21 +117,25 @@ def train(
     max_restarts: int = 0,
     disturbance: Disturbance | None = None,
     context: BaseContext | None = None,
+    head: Head | None = None,
 ) -> Outcome:
     """Train one model with `config.workers` processes, from `start` on if it is given.
 
     A lost worker may have died anywhere, in the middle of an update too: all begin again where the last checkpoint was.
     Raises `LostWorkerError` when that has happened `max_restarts` times already. No process outlives the call, however
     it ends. environment: as `describe` gives it, if it is known. context: how processes are started, if another way
-    than by the fork server.
+    than by the fork server. head: of a training over hosts; this one loses a host as it loses a worker, and goes on
+    with those that are left.
     """
     job = Job(config, algorithm, seed, environment or describe(config.recipe))
     require_room(config, job.environment, [algorithm])
     if disturbance:
         job = replace(job, disturbance=disturbance)
-    checkpoint, started = start, time.perf_counter()
+    checkpoint, started = start, 0.0
     for restart in itertools.count(1):
-        with Pool(job, checkpoint, keep, context or process_context()) as pool:
+        company = head.gather(checkpoint) if head else None
+        started = started or time.perf_counter()
+        with Pool(job, checkpoint, keep, context or process_context(), company) as pool:
             try:
                 pool.run(watcher)
                 return replace(pool.outcome(), started=started, turns_before=start.turn if start else 0)
@@ -137,18 +144,35 @@ def train(
                     raise LostWorkerError(f"{lost} (restarts: {max_restarts} of {max_restarts})") from None
                 checkpoint = pool.checkpoint
                 turn = checkpoint.turn if checkpoint else 0
-                again = f"all workers start again at turn {turn:,} (restart {restart} of {max_restarts})"
+                all_of_them = "all workers, and the hosts that are left," if head else "all workers"
+                again = f"{all_of_them} start again at turn {turn:,} (restart {restart} of {max_restarts})"
                 say(f"{lost}; {again}")
     raise AssertionError("unreachable")
 
 
 @dataclass
 class _Member:
-    """One worker, as the pool sees it."""
+    """One worker, or the relay, as the pool sees it."""
 
     process: BaseProcess
     channel: Connection
-    done: Done | None = None
+    done: Done | Through | None = None
+
+    @property
+    def name(self) -> str:
+        return self.process.name
+
+    @property
+    def source(self) -> Connection:
+        return self.channel
+
+    def receive(self) -> Any:
+        """Its next message; raises `LostWorkerError` when it is dead."""
+        try:
+            return self.channel.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            raise LostWorkerError(f"{self.name} died: {describe_exit(self.process.exitcode)}") from None
 
 
 @dataclass
@@ -160,22 +184,34 @@ class Pool:
     """The last one: at first the one to start from."""
     keep: Keep | None = None
     context: BaseContext = field(default_factory=process_context)
+    company: Company | None = None
+    """The other hosts, if there are any."""
     members: list[_Member] = field(default_factory=list)
+    """The workers."""
+    relays: list[_Member] = field(default_factory=list)
+    """One with several hosts."""
     episodes: list[NDArray[np.void]] = field(default_factory=list)
+
+    @property
+    def speakers(self) -> list[_Member | OtherHost]:
+        """Who has not said its last word yet."""
+        everyone = [*self.members, *self.relays, *(self.company.hosts if self.company else ())]
+        return [speaker for speaker in everyone if not speaker.done]
 
     @property
     def has_checkpoints(self) -> bool:
         """False where the state of an environment cannot be packed, or not into the room there is."""
         return not self.tables.pinned[0]
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> Self:
         self.job = with_packing(self.job)
+        if self.company:
+            self.job = replace(self.job, share=self.company.share)
         with _refusals_in_a_line():
             self._share()
             self.started = time.perf_counter()
             try:
-                for worker in range(self.job.workers):
-                    self.members.append(self._start(worker))
+                self._start_all()
             except BaseException:
                 self._stop()
                 raise
@@ -186,28 +222,40 @@ class Pool:
         self.tables = SharedTables(shape(job))
         self.tables.pinned[0] = self.tables.shape.parcel_bytes == 0
         self.bells = [Bell() for _ in range(job.workers)]
+        self.relay_bell = Bell() if self.company else None
         self.tables.model[:] = settings.initial_parameters(job.environment, job.seed)
         self.tables.snapshots[:] = self.tables.model
-        self.tables.host[:] = np.arange(settings.actors) % job.workers
+        self.tables.home[:] = ELSEWHERE
+        self.tables.home[job.actors.start : job.actors.stop] = np.arange(len(job.actors)) % job.workers
         if self.checkpoint:
             self.checkpoint.restore(self.tables)
             self.episodes.append(self.checkpoint.episodes)
+        if self.company:
+            self.tables.checksums[:] = [self.tables.checksum(actor) for actor in range(settings.actors)]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
 
-    def _start(self, worker: int) -> _Member:
+    def _start_all(self) -> None:
+        job, bells = self.job, self.bells
+        if self.company and self.relay_bell:
+            meeting = self.company.meeting
+            self.relays.append(self._start("relay", run_relay, job, self.tables, bells, self.relay_bell, meeting))
+        for number in range(job.workers):
+            self.members.append(
+                self._start(f"worker {number}", run_worker, job, number, self.tables, bells, self.relay_bell)
+            )
+
+    def _start(self, name: str, target: Callable[..., None], *arguments: Any) -> _Member:
+        """Start a process that is given a channel for its messages before its last argument."""
         receiver, sender = self.context.Pipe(duplex=False)
         # At first many short episodes end: no worker should wait until the main process comes round to read of them.
         with suppress(OSError):
             fcntl.fcntl(sender.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         process = self.context.Process(  # type: ignore[attr-defined]  # every kind of context has it
-            target=run_worker,
-            args=(self.job, worker, self.tables, self.bells, sender),
-            name=f"worker {worker}",
-            daemon=True,
+            target=target, args=(*arguments[:-1], sender, arguments[-1]), name=name, daemon=True
         )
         process.start()
         sender.close()
@@ -217,10 +265,12 @@ class Pool:
         """Return when every worker is done; raises `LostWorkerError` as soon as one is lost."""
         pause = min(KEEP_SECONDS, self.job.config.checkpoint.seconds)
         due, asked, told, stall = time.monotonic() + pause, False, False, Stall()
-        while any(member.done is None for member in self.members):
+        while self.speakers:
             returns = self.receive(min(POLL_SECONDS, pause))
             turn = observe_one(self.tables.turn, 0)
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
+            if self.company:
+                self.company.look(self.tables)
             stall.look(turn, {member.process.name: member.process.pid or 0 for member in self.members})
             if not self.has_checkpoints:
                 if self.keep and not told:
@@ -233,14 +283,14 @@ class Pool:
             elif asked and complete(self.tables):
                 spent = self.take_checkpoint()
                 due, asked = time.monotonic() + max(pause, spent / KEEP_SHARE), False
-        for member in self.members:
+        for member in [*self.members, *self.relays]:
             member.process.join()
 
     def take_checkpoint(self) -> float:
         """Take the checkpoint that is complete and hand it on; returns the seconds that this took."""
         start = time.process_time()
         # What the workers told of before it became complete is on its way.
-        while wait([member.channel for member in self.members if member.done is None], 0):
+        while wait([speaker.source for speaker in self.speakers], 0):
             self.receive(0)
         self.episodes = [np.concatenate([*self.episodes, np.empty(0, EPISODE)])]
         self.checkpoint = take(self.tables, self.episodes[0])
@@ -250,37 +300,42 @@ class Pool:
 
     def receive(self, seconds: float) -> NDArray[np.float64]:
         """Wait so long for the workers' messages and take them; returns the returns of the episodes they tell of."""
-        waiting = [member for member in self.members if member.done is None]
+        waiting = self.speakers
         # The channel of a worker that is gone is ready too: after its last message it tells the end.
-        ready = wait([member.channel for member in waiting], seconds)
-        returns = [self._receive(member) for member in waiting if member.channel in ready]
+        ready = wait([speaker.source for speaker in waiting], seconds)
+        returns = [self._receive(speaker) for speaker in waiting if speaker.source in ready]
         return np.concatenate([*returns, np.empty(0)])
 
-    def _receive(self, member: _Member) -> NDArray[np.float64]:
+    def _receive(self, speaker: _Member | OtherHost) -> NDArray[np.float64]:
         """Take one message; returns the returns of the episodes it told of."""
-        try:
-            message: Report | Done | Failed = member.channel.recv()
-        except (EOFError, OSError):
-            member.process.join()
-            exit_code = describe_exit(member.process.exitcode)
-            raise LostWorkerError(f"{member.process.name} died: {exit_code}") from None
+        message = speaker.receive(self.tables) if isinstance(speaker, OtherHost) else speaker.receive()
         if isinstance(message, Report):
-            self.episodes.append(message.episodes)
-            return message.episodes["return"]
+            return self.take_episodes(message.episodes)
         if isinstance(message, Failed):
-            raise TrainingError(f"{member.process.name} failed: {message.message}", message.traceback)
-        member.done = message
+            raise TrainingError(f"{speaker.name} failed: {message.message}", message.traceback)
+        if isinstance(message, Parted):
+            raise LostWorkerError(f"hosts lost each other: {message.message}")
+        if message is not None:
+            speaker.done = message
         return np.empty(0)
 
+    def take_episodes(self, episodes: NDArray[np.void]) -> NDArray[np.float64]:
+        """Keep episodes (`EPISODE`) that were told of; gives their returns."""
+        self.episodes.append(episodes)
+        return episodes["return"]
+
     def _stop(self) -> None:
-        for member in self.members:
+        processes = [*self.members, *self.relays]
+        for member in processes:
             member.process.kill()
-        for member in self.members:
+        for member in processes:
             member.process.join()
             member.process.close()
             member.channel.close()
-        for bell in self.bells:
+        for bell in [*self.bells, *([self.relay_bell] if self.relay_bell else [])]:
             bell.close()
+        if self.company:
+            self.company.meeting.close()
         self.tables.close()
 
     def outcome(self) -> Outcome:
@@ -290,7 +345,7 @@ class Pool:
         turns = tables.turns.copy()
         per_rollout = self.job.settings.updates_per_rollout
         order, env_steps = place_episodes(turns, episodes, tables.shape.actors, per_rollout)
-        done = [member.done for member in self.members if member.done]
+        done = [member.done for member in self.members if isinstance(member.done, Done)]
         return Outcome(
             parameters=tables.model.copy(),
             turns=turns,
@@ -331,7 +386,8 @@ def _first_actor(settings: Settings, environment: EnvironmentInfo) -> Actor[Any]
 
 def shape(job: Job) -> Shape:
     """The sizes of a job's shared memory."""
-    return shape_of(job.settings, job.environment, parcel_bytes(job.settings, replace(job.environment, timed=False)))
+    room = parcel_bytes(job.settings, replace(job.environment, timed=False))
+    return shape_of(job.settings, job.environment, room, job.share.hosts)
 
 
 @cache

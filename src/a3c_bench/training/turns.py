@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -13,8 +13,8 @@ from a3c_bench.kernels.library import fence
 from a3c_bench.learning.optimizer import Adam
 from a3c_bench.machine import cores
 from a3c_bench.training import checkpoint
-from a3c_bench.training.exchange.handoff import observe_one, publish
-from a3c_bench.training.exchange.memory import Bell, SharedTables
+from a3c_bench.training.exchange.handoff import observe, observe_one, publish
+from a3c_bench.training.exchange.memory import ELSEWHERE, ROUNDS_APART, Bell, SharedTables
 
 LearningRate = Callable[[int], float]
 """The learning rate of an actor's update, by its number."""
@@ -23,10 +23,17 @@ LearningRate = Callable[[int], float]
 class Schedule(ABC):
     """How a gradient reaches the shared model, and the model an actor's next snapshot."""
 
-    def __init__(self, tables: SharedTables, learning_rate: LearningRate, bells: Sequence[Bell], worker: int) -> None:
-        """`bells` has one entry per worker, of whom this is number `worker`."""
+    def __init__(
+        self,
+        tables: SharedTables,
+        learning_rate: LearningRate,
+        bells: Sequence[Bell],
+        worker: int,
+        relay: Bell | None = None,
+    ) -> None:
+        """`bells` has one entry per worker, of whom this is number `worker`. relay: its bell, with several hosts."""
         self._tables = tables
-        self._bells, self._worker = bells, worker
+        self._bells, self._worker, self._relay = bells, worker, relay
         self._learning_rate, self._normalisation = learning_rate, tables.shape.normalisation
         self._optimizers = [
             Adam(first, second, count)
@@ -46,8 +53,9 @@ class Schedule(ABC):
         """One Adam step on the shared model with the actor's gradient, its moments, then the actor's next snapshot."""
         tables = self._tables
         optimizer = self._optimizers[actor if len(self._optimizers) > 1 else 0]
-        optimizer.apply(tables.model, tables.gradients[actor], self._learning_rate(update))
-        self._normalisation.merge(tables.model, tables.gradients[actor])
+        gradient = tables.gradient(actor, update)
+        optimizer.apply(tables.model, gradient, self._learning_rate(update))
+        self._normalisation.merge(tables.model, gradient)
         np.copyto(tables.snapshots[actor], tables.model)
 
     def _record(self, turn: int, actor: int, update: int, statistics: Statistics) -> None:
@@ -107,14 +115,35 @@ class Ordered(Schedule):
     running: it takes all. Nobody waits for a turn: only for a snapshot that is not there yet.
     """
 
-    def __init__(self, tables: SharedTables, learning_rate: LearningRate, bells: Sequence[Bell], worker: int) -> None:
-        super().__init__(tables, learning_rate, bells, worker)
+    def __init__(
+        self,
+        tables: SharedTables,
+        learning_rate: LearningRate,
+        bells: Sequence[Bell],
+        worker: int,
+        relay: Bell | None = None,
+    ) -> None:
+        super().__init__(tables, learning_rate, bells, worker, relay)
+        self._of_this_host = [actor for actor, home in enumerate(observe(tables.home)) if home != ELSEWHERE]
+        self._checksums = tables.handed_on["checksum"] if tables.shape.hosts > 1 else None
         self._can_take = self._next_is_mine if len(bells) <= cores() else self._next_is_ready
 
     def submit(self, actor: int, update: int, statistics: Statistics) -> None:
         """Mark the gradient as ready, then take the turns that it can take."""
         self._record(update * self._tables.shape.actors + actor, actor, update, statistics)
-        publish(self._tables.submitted, actor, update + 1)
+        if self._checksums is not None:
+            self._checksums[update % ROUNDS_APART, actor] = self._tables.checksums[actor]
+        self.hand_in((actor,), update)
+        if self._relay:
+            fence()
+            submitted = observe(self._tables.submitted)
+            if all(submitted[one] > update for one in self._of_this_host):
+                self._relay.ring()
+
+    def hand_in(self, actors: Iterable[int], update: int) -> None:
+        """Mark gradients as ready whose turns are recorded already, then take the turns that can be taken."""
+        for actor in actors:
+            publish(self._tables.submitted, actor, update + 1)
         self._take_turns(self._can_take)
         if self._next_is_ready():
             self._wake_one_that_waits()
@@ -145,9 +174,15 @@ class Ordered(Schedule):
                 bell.ring()
                 break
 
+    def _require_the_same(self, actor: int, checksum: int) -> None:
+        """That what an actor handed in was computed on what its snapshot is on this host, too."""
+        if checksum != self._tables.checksums[actor]:
+            publish(self._tables.differs, actor, True)
+            self._wait_for_the_end()
+
     def _wait_for_the_end(self) -> NoReturn:
-        # The kernel took the lock from a worker that died in the middle of a turn: the model is torn. The main process
-        # is about to find out, and ends all workers.
+        # The kernel took the lock from a worker that died in the middle of a turn, and the model is torn; or hosts do
+        # not compute the same. The main process is about to find out, and ends all workers.
         while True:
             time.sleep(1)
 
@@ -161,18 +196,22 @@ class Ordered(Schedule):
         return turn < self._tables.shape.turns and observe_one(self._tables.submitted, actor) > update
 
     def _next_is_mine(self) -> bool:
-        return observe_one(self._tables.host, self._next()[2]) == self._worker and self._next_is_ready()
+        return observe_one(self._tables.home, self._next()[2]) == self._worker and self._next_is_ready()
 
     def _take_turn(self) -> None:
         turn, update, actor = self._next()
         self._tables.in_turn[0] = True
+        if self._checksums is not None:
+            self._require_the_same(actor, int(self._checksums[update % ROUNDS_APART, actor]))
         self._apply(actor, update)
+        if self._checksums is not None:
+            self._tables.checksums[actor] = self._tables.checksum(actor)
         publish(self._tables.taken, actor, update + 1)
         self._finish_turn(turn)
         self._tables.in_turn[0] = False
-        host = observe_one(self._tables.host, actor)
-        if host != self._worker:
-            self._bells[host].ring()
+        home = observe_one(self._tables.home, actor)
+        if home not in (self._worker, ELSEWHERE):
+            self._bells[home].ring()
 
 
 SCHEDULES: Mapping[ScheduleName, type[Schedule]] = {"ordered": Ordered, "hogwild": Hogwild}

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -21,6 +21,7 @@ from a3c_bench.training.crew import Crew
 from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import Bell, SharedTables
 from a3c_bench.training.reporter import Reporter
+from a3c_bench.training.share import Share
 from a3c_bench.training.turns import SCHEDULES, Schedule
 
 LONGEST_MESSAGE = 500
@@ -50,6 +51,7 @@ class Job:
     seed: int
     environment: EnvironmentInfo
     disturbance: Disturbance = _undisturbed
+    share: Share = field(default_factory=Share)
 
     @property
     def settings(self) -> Settings:
@@ -57,9 +59,14 @@ class Job:
         return self.config.algorithm(self.algorithm)
 
     @property
+    def actors(self) -> range:
+        """Those of this host."""
+        return self.share.actors(self.settings.actors)
+
+    @property
     def workers(self) -> int:
-        """Workers that have an actor to host."""
-        return min(self.config.workers, self.settings.actors)
+        """Workers of this host that have an actor."""
+        return min(self.config.workers, len(self.actors))
 
 
 @dataclass
@@ -102,14 +109,16 @@ class NonFiniteLossError(Exception):
     """A loss or a gradient was not finite: training on would only spread it."""
 
 
-def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
+def run_worker(
+    job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection, relay: Bell | None = None
+) -> None:
     """The process's entry: run the loop and report how it ended."""
     # Once more, and for workers that no fork server has started.
     for number in OF_THE_TERMINAL:
         signal.signal(number, signal.SIG_IGN)
     end_with_parent()
     try:
-        _work(job, worker, tables, bells, channel)
+        _work(job, worker, tables, bells, channel, relay)
     except (Exception, SystemExit) as error:  # an environment's own code may raise anything
         what = str(error) if isinstance(error, NonFiniteLossError) else describe_error(error)
         where = ", ".join([job.environment.name, *getattr(error, "__notes__", [])])
@@ -118,9 +127,11 @@ def run_worker(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell
         raise SystemExit(1) from None
 
 
-def _work(job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection) -> None:
+def _work(
+    job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection, relay: Bell | None
+) -> None:
     split, reporter = TimeSplit(), Reporter(channel)
-    schedule = SCHEDULES[job.config.schedule](tables, job.settings.learning_rate_of, bells, worker)
+    schedule = SCHEDULES[job.config.schedule](tables, job.settings.learning_rate_of, bells, worker, relay)
     # What is not finite is told of in one line (`require_finite`), without numpy's warnings before it.
     with np.errstate(all="ignore"), _Threads(job.config) as in_order, job.disturbance(worker) as hold_up:
         make = job.settings.actor_maker(job.environment, job.seed, in_order)
@@ -148,7 +159,7 @@ def run_actors(
         with told_where(index, update, tables):
             rollout = actor.collect()
             collected = clock()
-            statistics = actor.update(rollout, tables.gradients[index])
+            statistics = actor.update(rollout, tables.gradient(index, update))
         require_finite(statistics, index, update, tables)
         learned = clock()
         hold_up(index, update)

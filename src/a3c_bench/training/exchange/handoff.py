@@ -2,7 +2,7 @@
 
 Whoever has made something ready publishes a number; whoever observes that number sees all that was written before it.
 What is handed over so: a gradient (`submitted`), a snapshot (`taken`), the record of a turn (`turn`), a packed actor
-(`host`), the wish for a checkpoint (`keep_asked`), the update after which it is taken (`keep_after`), and what every
+(`home`), the wish for a checkpoint (`keep_asked`), the update after which it is taken (`keep_after`), and what every
 actor keeps for it (`kept_after`).
 
 A number is one aligned word, which is stored and loaded whole. The fences keep the CPU from changing the order of what

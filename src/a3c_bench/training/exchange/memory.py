@@ -7,6 +7,7 @@ import fcntl
 import math
 import mmap
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,8 +34,19 @@ TURN = np.dtype(
 )
 """One row per turn. `time` is a clock's value (seconds): for rates only, it never reaches a result file."""
 
+HANDED_ON = np.dtype([("turn", TURN), ("keep_after", np.int64), ("checksum", np.int64)])
+"""What goes from host to host beside a gradient: the record of its turn, `keep_after` as the first host has it, and the
+checksum of the snapshot that it was computed on."""
+ROUNDS_APART = 3
+"""An actor has not begun its update u + 3 while another host lacks the gradient of its update u.
+
+It begins u + 3 after its turn of u + 2, so after another's of u + 1 that comes before it, or of u + 2: that host has
+taken the turn before, and so all that come before it, of which this actor's turn of u is one.
+"""
 ALIGNMENT = 64
 NEVER = -1
+ELSEWHERE = -1
+"""In place of a worker of this host."""
 Array = TypeVar("Array")
 
 
@@ -80,6 +92,17 @@ class Shape:
     """Of whose moments are the model's last numbers."""
     parcel_bytes: int
     """Room for an actor's packed state; takes memory only as far as it is used."""
+    hosts: int = 1
+
+    @property
+    def rounds_kept(self) -> int:
+        """Updates of an actor whose gradients are there at a time."""
+        return ROUNDS_APART if self.hosts > 1 else 1
+
+    @property
+    def floats_handed_in(self) -> int:
+        """By an actor at its turn: several hosts need the record of it, too."""
+        return self.parameters + (HANDED_ON.itemsize // 4 if self.hosts > 1 else 0)
 
     @property
     def trained(self) -> int:
@@ -116,13 +139,13 @@ class SharedTables:
     model = Table[Floats](np.float32, "parameters")
     """The shared parameters, and running moments."""
     snapshots = Table[Floats](np.float32, "actors", "parameters")
-    gradients = Table[Floats](np.float32, "actors", "parameters")
-    """What each actor hands in: the moments of what it collected come after the gradient."""
+    handed_in = Table[Floats](np.float32, "rounds_kept", "actors", "floats_handed_in")
+    """What every actor hands in at its turns: its gradient, then the moments of what it collected."""
     adam_first = Table[Floats](np.float32, "adam_statistics", "trained")
     adam_second = Table[Floats](np.float32, "adam_statistics", "trained")
     adam_count = Table[Integers](np.int64, "adam_statistics", 1)
-    host = Table[Integers](np.int64, "actors")
-    """The worker of each actor."""
+    home = Table[Integers](np.int64, "actors")
+    """The worker of each actor, or `ELSEWHERE`."""
     waited = Table[Doubles](np.float64, "actors")
     """Seconds that each worker, of whom there are no more than actors, has waited for one to be ready; less the clock's
     value at the start of a wait while that lasts, which makes it negative."""
@@ -137,6 +160,10 @@ class SharedTables:
     parcels = Table[NDArray[np.uint8]](np.uint8, "actors", "parcel_bytes")
     """The state of an actor on its way to another worker."""
     parcel_sizes = Table[Integers](np.int64, "actors")
+    checksums = Table[Integers](np.int64, "actors")
+    """Of each actor's snapshot, with several hosts."""
+    differs = Table[Flags](np.bool_, "actors")
+    """An actor of another host has computed on a snapshot that is not the one that it should have."""
     in_turn = Table[Flags](np.bool_, 1)
     """Under `ordered`, the lock's holder is changing the model."""
     pinned = Table[Flags](np.bool_, 1)
@@ -173,6 +200,23 @@ class SharedTables:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._map(state["shape"], state["descriptor"].detach())
+
+    def gradient(self, actor: int, update: int) -> Floats:
+        """Where an actor hands in its gradient of an update, and moments (size,)."""
+        return self.handed_in[update % self.shape.rounds_kept, actor, : self.shape.parameters]
+
+    def block(self, actors: range, update: int) -> Floats:
+        """What neighbouring actors hand in at their turns of an update, in one piece of memory."""
+        return self.handed_in[update % self.shape.rounds_kept, actors.start : actors.stop]
+
+    @property
+    def handed_on(self) -> NDArray[np.void]:
+        """The last part of what is handed in, which only other hosts need (`HANDED_ON`): by rounds kept and actors."""
+        return self.handed_in[:, :, self.shape.floats_handed_in - HANDED_ON.itemsize // 4 :].view(HANDED_ON)[:, :, 0]
+
+    def checksum(self, actor: int) -> int:
+        """Of an actor's snapshot."""
+        return zlib.crc32(self.snapshots[actor].data)
 
     def try_lock(self) -> bool:
         """Take the one lock if nobody has it. The kernel frees it when its holder dies."""

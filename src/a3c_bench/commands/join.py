@@ -1,0 +1,34 @@
+"""`a3c-bench join`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from a3c_bench.cli import prepare_to_compute, start_workers_server
+from a3c_bench.commands import number, seconds
+
+
+def run(
+    head: Annotated[str, typer.Argument(metavar="HEAD:PORT", help="Where the head listens: its A3C_BENCH_HEAD.")],
+    interface: Annotated[str, typer.Option(help="The network interface that leads there, for example eth0.")],
+    workers: Annotated[
+        int | None, number("Worker processes of this host, if others than the head's params say.")
+    ] = None,
+    patience: Annotated[float | None, seconds("Leave when there was no training for so long.")] = None,
+) -> None:
+    """Be a further host of the head's trainings: join, compute, leave, and wait for the next."""
+    prepare_to_compute()
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # It takes seconds, which no training shall wait for.
+    start_workers_server("torch.distributed")
+    from a3c_bench.kernels.library import open_kernels
+    from a3c_bench.results.checkpoints import identity
+    from a3c_bench.training.exchange.channel import read_secret
+    from a3c_bench.training.head import parse_address
+    from a3c_bench.training.join import Joiner, address_of
+
+    where = parse_address("HEAD:PORT", head)
+    own, secret = address_of(interface, where[0]), read_secret()
+    open_kernels()
+    Joiner(where, own, secret, identity, workers, patience).run()

@@ -77,7 +77,9 @@ def changed(changes):
             assert key.startswith("+") or rest[0] in params[section], key
             params[section][rest[0]] = value
         else:
-            params[section] = value
+            # Of a section that is there, a page may show some keys only.
+            known = params.get(section)
+            params[section] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
     return params
 
 

@@ -4,6 +4,7 @@ import csv
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,22 @@ def run(config: Config, names: Sequence[str]) -> bool:
             describe(placed.recipe)
         for placed in places:
             found += measure(placed, Launcher(Path(tempfile.mkdtemp(dir=folder)), placed))
-    kept = [row for row in known_rows() if row["environment"] not in names]
-    rows = sorted([*kept, *found], key=lambda row: str(row["environment"]))
-    write_all({ENVIRONMENTS: csv_bytes(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])})
+            write(found)
     broken = [row for row in found if row["same"] == "no"]
     for row in broken:
         print(f"NOT the same bits: {row['environment']}, {row['condition']}")
     measured = sum(row["same"] is not None for row in found)
     print(f"{ENVIRONMENTS}: {measured - len(broken)} of {measured} rows have the same bits")
     return not broken
+
+
+def write(found: Sequence[dict[str, Any]]) -> None:
+    """Replace the table's rows of the environments that were tried; a table that is half made is of use, too."""
+    tried = {row["environment"] for row in found}
+    rows = sorted(
+        [*(row for row in known_rows() if row["environment"] not in tried), *found], key=itemgetter("environment")
+    )
+    write_all({ENVIRONMENTS: csv_bytes(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])})
 
 
 def measure(config: Config, launcher: Launcher) -> list[dict[str, Any]]:

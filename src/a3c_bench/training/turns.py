@@ -34,7 +34,10 @@ class Schedule(ABC):
         """`bells` has one entry per worker, of whom this is number `worker`. relay: its bell, with several hosts."""
         self._tables = tables
         self._bells, self._worker, self._relay = bells, worker, relay
-        self._learning_rate, self._normalisation = learning_rate, tables.shape.normalisation
+        self._learning_rate = learning_rate
+        # Made once: for a small model, taking views anew in every turn costs a fifth of it.
+        self._handed_in = [list(of_round) for of_round in tables.handed_in[:, :, : tables.shape.parameters]]
+        self._merge = tables.shape.normalisation.merge if tables.shape.normalisation.size else None
         self._optimizers = [
             Adam(first, second, count)
             for first, second, count in zip(tables.adam_first, tables.adam_second, tables.adam_count, strict=True)
@@ -53,9 +56,10 @@ class Schedule(ABC):
         """One Adam step on the shared model with the actor's gradient, its moments, then the actor's next snapshot."""
         tables = self._tables
         optimizer = self._optimizers[actor if len(self._optimizers) > 1 else 0]
-        gradient = tables.gradient(actor, update)
-        optimizer.apply(tables.model, gradient, self._learning_rate(update))
-        self._normalisation.merge(tables.model, gradient)
+        handed_in = self._handed_in[update % len(self._handed_in)][actor]
+        optimizer.apply(tables.model, handed_in, self._learning_rate(update))
+        if self._merge:
+            self._merge(tables.model, handed_in)
         np.copyto(tables.snapshots[actor], tables.model)
 
     def _record(self, turn: int, actor: int, update: int, statistics: Statistics) -> None:

@@ -1,5 +1,7 @@
 """The suite as its users run it: cell by cell, resumed where it was left, and not run again without a reason."""
 
+import shutil
+
 import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
@@ -20,7 +22,10 @@ BUDGET = {"nstep": {"envs": 4, "rollout_steps": 5, "total_steps": 3_000}, "ppo":
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     repository = Repository.of_this_checkout(tmp_path_factory.mktemp("suite"))
+    # What was published is another suite's.
     (repository.folder / "suite" / "dvc.lock").unlink(missing_ok=True)
+    for path in list((repository.folder / "suite").glob("*/**/reports")):
+        shutil.rmtree(path)
     write(repository, "suite/params.yaml", SMALL)
     for name in SMALL["environments"]:
         write(repository, f"src/a3c_bench/presets/{name}.yaml", BUDGET)

@@ -29,6 +29,8 @@ def same_environment(about: Mapping[str, Any], params: Mapping[str, Any]) -> boo
 
 
 def same_params(about: Mapping[str, Any], params: Mapping[str, Any], section: str) -> bool:
-    """Whether a section of the params was then what it is now."""
-    then = about.get("params", {}).get(section)
-    return then is not None and then == params.get(section)
+    """Whether a section of the params was then what it is now: a key that came later, and is off, changed nothing."""
+    then, now = about.get("params", {}).get(section), params.get(section)
+    if then is None or now is None:
+        return False
+    return bool(then == {key: value for key, value in now.items() if key in then or value not in (False, None)})

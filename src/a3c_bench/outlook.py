@@ -20,7 +20,7 @@ from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import cores, fingerprint
 from a3c_bench.params import PARAMS_FILE, read_plain, read_yaml
-from a3c_bench.report.suite import evaluated
+from a3c_bench.results.cells import evaluated
 from a3c_bench.results.files import MACHINE, PROFILE, read_json, train_folder
 from a3c_bench.stages.profile import fixed_work, grid, most_work
 from a3c_bench.suite import Suite

@@ -1,7 +1,6 @@
 """The suite's page: scores beside published ones, and learning curves, of the cells that there are."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from matplotlib.figure import Figure
 
 from a3c_bench.report.aggregate import band, read_curve
 from a3c_bench.report.figures.style import PALETTE, QUIET, THOUSANDS, WIDTH
-from a3c_bench.results.files import evaluate_folder, read_json, train_folder
+from a3c_bench.results.cells import evaluated, trained
+from a3c_bench.results.files import read_json
 from a3c_bench.results.tables import read_csv
 from a3c_bench.stats import bootstrap, curves_on_grid, interquartile_mean
 from a3c_bench.suite import FOLDER, Cell, Suite
@@ -24,16 +24,6 @@ COLUMNS, PANEL_HEIGHT = 3, 1.9
 POLICIES = ("greedy", "sampled")
 Group = tuple[str, str]
 """An environment and an algorithm."""
-
-
-def trained(cell: Cell) -> Path:
-    """What training a cell leaves behind, the model apart."""
-    return cell.folder / train_folder(cell.algorithm, cell.seed)
-
-
-def evaluated(cell: Cell) -> Path:
-    """The figures of a cell's evaluation."""
-    return cell.folder / evaluate_folder(cell.algorithm, cell.seed) / "metrics.json"
 
 
 def complete(suite: Suite) -> dict[Group, list[Cell]]:

@@ -130,6 +130,14 @@ def process_context() -> WorkerContext:
     return WorkerContext()
 
 
+def be_a_worker() -> None:
+    """Leave the terminal's signals to the main process, and end with it."""
+    # Once more, and for workers that no fork server has started.
+    for number in OF_THE_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
+
+
 def end_with_parent() -> None:
     """From now on the kernel kills this process when the one that started it is gone, even if it is stopped."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

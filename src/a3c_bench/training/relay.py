@@ -8,7 +8,6 @@ The first host's relay also answers the wish for a checkpoint. When it sends rou
 update u + `ROUNDS_APART`, and none begins it before that message has come: at its end the checkpoint is taken.
 """
 
-import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_bench.errors import describe_error
-from a3c_bench.processes import OF_THE_TERMINAL, end_with_parent
+from a3c_bench.processes import be_a_worker
 from a3c_bench.training import checkpoint
 from a3c_bench.training.exchange.handoff import observe, observe_one, publish
 from a3c_bench.training.exchange.hosts import Links, Meeting
@@ -45,9 +44,7 @@ def run_relay(
     job: Job, tables: SharedTables, bells: Sequence[Bell], bell: Bell, channel: Connection, meeting: Meeting
 ) -> None:
     """The process's entry."""
-    for number in OF_THE_TERMINAL:
-        signal.signal(number, signal.SIG_IGN)
-    end_with_parent()
+    be_a_worker()
     try:
         relay = Relay(job, tables, bells, bell, Links(meeting, job.share))
         relay.run()

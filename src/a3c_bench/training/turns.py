@@ -3,11 +3,13 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
 
 from a3c_bench.algorithms.base import Statistics
+from a3c_bench.arrays import Integers
 from a3c_bench.config import ScheduleName
 from a3c_bench.kernels.library import fence
 from a3c_bench.learning.optimizer import Adam
@@ -35,8 +37,6 @@ class Schedule(ABC):
         self._tables = tables
         self._bells, self._worker, self._relay = bells, worker, relay
         self._learning_rate = learning_rate
-        # Made once: for a small model, taking views anew in every turn costs a fifth of it.
-        self._handed_in = [list(of_round) for of_round in tables.handed_in[:, :, : tables.shape.parameters]]
         self._merge = tables.shape.normalisation.merge if tables.shape.normalisation.size else None
         self._optimizers = [
             Adam(first, second, count)
@@ -56,7 +56,7 @@ class Schedule(ABC):
         """One Adam step on the shared model with the actor's gradient, its moments, then the actor's next snapshot."""
         tables = self._tables
         optimizer = self._optimizers[actor if len(self._optimizers) > 1 else 0]
-        handed_in = self._handed_in[update % len(self._handed_in)][actor]
+        handed_in = tables.gradient(actor, update)
         optimizer.apply(tables.model, handed_in, self._learning_rate(update))
         if self._merge:
             self._merge(tables.model, handed_in)
@@ -119,18 +119,18 @@ class Ordered(Schedule):
     running: it takes all. Nobody waits for a turn: only for a snapshot that is not there yet.
     """
 
-    def __init__(
-        self,
-        tables: SharedTables,
-        learning_rate: LearningRate,
-        bells: Sequence[Bell],
-        worker: int,
-        relay: Bell | None = None,
-    ) -> None:
-        super().__init__(tables, learning_rate, bells, worker, relay)
-        self._of_this_host = [actor for actor, home in enumerate(observe(tables.home)) if home != ELSEWHERE]
-        self._checksums = tables.handed_on["checksum"] if tables.shape.hosts > 1 else None
-        self._can_take = self._next_is_mine if len(bells) <= cores() else self._next_is_ready
+    @cached_property
+    def _of_this_host(self) -> list[int]:
+        return [actor for actor, home in enumerate(observe(self._tables.home)) if home != ELSEWHERE]
+
+    @cached_property
+    def _checksums(self) -> Integers | None:
+        """Of the snapshots that gradients were computed on, by rounds kept and actors; None with one host."""
+        return self._tables.handed_on["checksum"] if self._tables.shape.hosts > 1 else None
+
+    @cached_property
+    def _can_take(self) -> Callable[[], bool]:
+        return self._next_is_mine if len(self._bells) <= cores() else self._next_is_ready
 
     def submit(self, actor: int, update: int, statistics: Statistics) -> None:
         """Mark the gradient as ready, then take the turns that it can take."""

@@ -1,7 +1,6 @@
 """The worker: one process that hosts some of the actors and runs the algorithm's loop for them."""
 
 import math
-import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from a3c_bench.algorithms.base import InOrder, Settings, Statistics
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, TimedEnvironment
 from a3c_bench.errors import describe_error
-from a3c_bench.processes import OF_THE_TERMINAL, end_with_parent
+from a3c_bench.processes import be_a_worker
 from a3c_bench.training.crew import Crew
 from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import Bell, SharedTables
@@ -113,10 +112,7 @@ def run_worker(
     job: Job, worker: int, tables: SharedTables, bells: Sequence[Bell], channel: Connection, relay: Bell | None = None
 ) -> None:
     """The process's entry: run the loop and report how it ended."""
-    # Once more, and for workers that no fork server has started.
-    for number in OF_THE_TERMINAL:
-        signal.signal(number, signal.SIG_IGN)
-    end_with_parent()
+    be_a_worker()
     try:
         _work(job, worker, tables, bells, channel, relay)
     except (Exception, SystemExit) as error:  # an environment's own code may raise anything

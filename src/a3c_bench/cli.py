@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from a3c_bench import commands, output, preset, supervision
+from a3c_bench import commands, output, supervision
 from a3c_bench.errors import BadInputError, TrainingError, say
 from a3c_bench.machine import require_address_space
 from a3c_bench.math_threads import limit_math_threads, refused_by_numpy
-from a3c_bench.params import PARAMS_FILE, read_yaml
 from a3c_bench.processes import start_server
 
 if TYPE_CHECKING:
@@ -81,10 +80,9 @@ def prepare(trains: bool = False, environment: str | None = None) -> "Config":
         from a3c_bench import suite
 
         return suite.enter(environment)
-    content = preset.applied(read_yaml(PARAMS_FILE))
-    from a3c_bench.config import parse_config
+    from a3c_bench.config import load_config
 
-    return parse_config(content)
+    return load_config()
 
 
 def prepare_to_compute() -> None:

@@ -177,9 +177,7 @@ def load_config(path: Path = PARAMS_FILE) -> Config:
 
 def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:
     """Validate parsed YAML; raises `BadInputError` that names a wrong key of `path`: a misspelt one first."""
-    if not isinstance(content, Mapping):
-        raise BadInputError(f"{path}: {_shorten(content)} is not allowed: keys and their values")
-    params = {str(key): value for key, value in content.items()}
+    params = _by_key(content, path)
     names = [key for key in params if _is_section(key, params)]
     faults = [Fault(f"{key}: this name is taken; name the section otherwise") for key in names if key in TAKEN]
     if "sections" in params:
@@ -199,13 +197,18 @@ def parse_config(content: object, path: Path = PARAMS_FILE) -> Config:
 
 def parse_section(model: type[SectionType], content: object, path: Path) -> SectionType:
     """Validate parsed YAML that is one section; raises `BadInputError` that names a wrong key of `path`."""
-    if not isinstance(content, Mapping):
-        raise BadInputError(f"{path}: {_shorten(content)} is not allowed: keys and their values")
     faults: list[Fault] = []
-    section = _validated(model, {str(key): value for key, value in content.items()}, faults)
+    section = _validated(model, _by_key(content, path), faults)
     if section is None:
         raise BadInputError(f"{path}: {_first(faults)}")
     return section
+
+
+def _by_key(content: object, path: Path) -> dict[str, Any]:
+    """What a file says, by its keys."""
+    if not isinstance(content, Mapping):
+        raise BadInputError(f"{path}: {_shorten(content)} is not allowed: keys and their values")
+    return {str(key): value for key, value in content.items()}
 
 
 class Fault(NamedTuple):

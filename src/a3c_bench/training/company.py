@@ -6,6 +6,7 @@ their workers tell them, their actors' part of every checkpoint, and how they en
 
 import socket
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,22 @@ from a3c_bench.training.reporter import Report
 from a3c_bench.training.share import Share
 from a3c_bench.training.worker import Done, Failed, TimeSplit
 
-OFFER, AGREED, DIFFERS, START, STOP, STOPPED = "offer", "agreed", "differs", "start", "stop", "stopped"
-EPISODES, KEPT, PINNED = "episodes", "kept", "pinned"
-DONE, FAILED, LOST = "done", "failed", "lost"
+
+class Word(StrEnum):
+    """What a message is about."""
+
+    OFFER = "offer"
+    AGREED = "agreed"
+    DIFFERS = "differs"
+    START = "start"
+    STOP = "stop"
+    STOPPED = "stopped"
+    EPISODES = "episodes"
+    KEPT = "kept"
+    PINNED = "pinned"
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "lost"
 
 
 @dataclass
@@ -51,17 +65,17 @@ class OtherHost:
         except (EOFError, OSError, StrangerError) as error:
             raise self._lost("it ended" if isinstance(error, EOFError) else describe_error(error)) from None
         match message.kind:
-            case "episodes":
+            case Word.EPISODES:
                 return Report(message.arrays["episodes"])
-            case "failed":
+            case Word.FAILED:
                 return Failed(message.values["message"], "")
-            case "done":
+            case Word.DONE:
                 return Done(TimeSplit(), 0)
-            case "lost":
+            case Word.LOST:
                 raise LostWorkerError(f"{self.name}: {message.values['message']}")
-            case "kept":
+            case Word.KEPT:
                 keep_part(tables, self.share.actors(tables.shape.actors), message)
-            case "pinned":
+            case Word.PINNED:
                 tables.pinned[0] = True
         return None
 
@@ -99,7 +113,7 @@ class Company:
 def as_message(start: Checkpoint | None, share: Share, port: int) -> Message:
     """What a host is told to start with."""
     about = {"number": share.number, "hosts": share.hosts, "port": port, "anew": start is None}
-    return Message(START, about, {} if start is None else vars(start))
+    return Message(Word.START, about, {} if start is None else vars(start))
 
 
 def as_start(message: Message) -> tuple[Share, int, Checkpoint | None]:
@@ -118,7 +132,7 @@ def kept_part(tables: SharedTables, actors: range) -> Message | None:
     sizes = tables.kept_parcel_sizes[part].copy()
     parcels = [row[:size] for row, size in zip(tables.kept_parcels[part], sizes, strict=True)]
     arrays = {"parcels": np.concatenate(parcels), "sizes": sizes, "told": tables.kept_told[part].copy()}
-    return Message(KEPT, {"after": after}, arrays)
+    return Message(Word.KEPT, {"after": after}, arrays)
 
 
 def keep_part(tables: SharedTables, actors: range, message: Message) -> None:

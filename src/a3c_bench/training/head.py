@@ -14,7 +14,7 @@ from typing import Any
 from a3c_bench.config import Config
 from a3c_bench.errors import BadInputError, TrainingError, printable, say
 from a3c_bench.training.checkpoint import Checkpoint
-from a3c_bench.training.company import AGREED, OFFER, STOP, STOPPED, Company, OtherHost, as_message
+from a3c_bench.training.company import Company, OtherHost, Word, as_message
 from a3c_bench.training.exchange.channel import Channel, Message, StrangerError, greet, read_secret
 from a3c_bench.training.exchange.hosts import Meeting
 from a3c_bench.training.share import Share
@@ -83,7 +83,7 @@ class Head:
         self.hosts, self._joining = config.hosts, config.joining
         self._address, self._secret = address_of_head(), read_secret()
         about = {"params": config.params(), "algorithm": algorithm, "seed": seed, "identity": dict(identity)}
-        self._offer = Message(OFFER, {**about, "silence": config.joining.silence, "wait": config.joining.wait})
+        self._offer = Message(Word.OFFER, {**about, "silence": config.joining.silence, "wait": config.joining.wait})
         self._waiting: list[Channel] = []
         """Hosts that agreed and are in no company."""
         self._arrival = threading.Condition()
@@ -136,7 +136,7 @@ class Head:
         except (EOFError, OSError, ValueError):
             connection.close()
         else:
-            if answer.kind == AGREED:
+            if answer.kind == Word.AGREED:
                 channel.name = str(answer.values["name"])
                 with self._arrival:
                     self._waiting.append(channel)
@@ -189,7 +189,7 @@ class Head:
         """Have all hosts stop that train together, and wait for those that do."""
         for host in self._together:
             with suppress(OSError):
-                host.channel.send(Message(STOP))
+                host.channel.send(Message(Word.STOP))
         back = [host.channel for host in self._together if has_stopped(host.channel)]
         with self._arrival:
             self._waiting = back + self._waiting
@@ -217,7 +217,7 @@ def has_stopped(channel: Channel) -> bool:
     """Wait until a host says that it has stopped; False where it is gone."""
     deadline = time.monotonic() + channel.silence + STOPPING_SECONDS
     try:
-        while channel.receive().kind != STOPPED:
+        while channel.receive().kind != Word.STOPPED:
             if time.monotonic() > deadline:
                 raise EOFError
     except (EOFError, OSError, StrangerError):

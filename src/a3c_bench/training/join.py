@@ -17,22 +17,7 @@ from numpy.typing import NDArray
 from a3c_bench.config import Config, parse_config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError, LostWorkerError, TrainingError, say
-from a3c_bench.training.company import (
-    AGREED,
-    DIFFERS,
-    DONE,
-    EPISODES,
-    FAILED,
-    LOST,
-    OFFER,
-    PINNED,
-    START,
-    STOP,
-    STOPPED,
-    Company,
-    as_start,
-    kept_part,
-)
+from a3c_bench.training.company import Company, Word, as_start, kept_part
 from a3c_bench.training.exchange.channel import GREETING_SECONDS, Channel, Message, StrangerError, greet
 from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.hosts import Meeting
@@ -133,24 +118,24 @@ class Joiner:
         say(f"joins {job.algorithm} seed {job.seed} of {self._where}")
         while True:
             message = channel.receive_word()
-            if message.kind == START:
+            if message.kind == Word.START:
                 self._train(job, channel, message)
-            elif message.kind == STOP:
-                channel.send(Message(STOPPED))
+            elif message.kind == Word.STOP:
+                channel.send(Message(Word.STOPPED))
 
     def _agreed(self, channel: Channel) -> Job:
         """What is trained, once it is known that both sides compute the same."""
         offer = channel.receive_word()
-        if offer.kind != OFFER:
+        if offer.kind != Word.OFFER:
             raise StrangerError("does not say what it trains")
         channel.be_heard(offer.values["silence"])
         self._wait = offer.values["wait"]
         try:
             job = self._job(offer.values)
         except BadInputError as error:
-            channel.send(Message(DIFFERS, {"what": str(error)}))
+            channel.send(Message(Word.DIFFERS, {"what": str(error)}))
             raise
-        channel.send(Message(AGREED, {"name": self._name}))
+        channel.send(Message(Word.AGREED, {"name": self._name}))
         return job
 
     def _job(self, offer: Mapping[str, Any]) -> Job:
@@ -175,11 +160,11 @@ class Joiner:
             with JoinedPool(replace(job, share=share), start, company=Company(meeting, share), head=channel) as pool:
                 pool.train()
         except StoppedByHeadError:
-            channel.send(Message(STOPPED))
+            channel.send(Message(Word.STOPPED))
         except LostWorkerError as error:
-            channel.send(Message(LOST, {"message": str(error)}))
+            channel.send(Message(Word.LOST, {"message": str(error)}))
         except TrainingError as error:
-            channel.send(Message(FAILED, {"message": str(error)}))
+            channel.send(Message(Word.FAILED, {"message": str(error)}))
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
@@ -211,16 +196,16 @@ class JoinedPool(Pool):
             self.receive(POLL_SECONDS)
             self._pass_on()
         self._pass_on()
-        self._head.send(Message(DONE))
+        self._head.send(Message(Word.DONE))
 
     def take_episodes(self, episodes: NDArray[np.void]) -> NDArray[np.float64]:
         """Pass episodes (`EPISODE`) on to the head."""
-        self._head.send(Message(EPISODES, {}, {"episodes": episodes}))
+        self._head.send(Message(Word.EPISODES, {}, {"episodes": episodes}))
         return episodes["return"]
 
     def _hear_head(self) -> None:
         while wait([self._head.connection], 0):
-            if self._head.receive().kind == STOP:
+            if self._head.receive().kind == Word.STOP:
                 raise StoppedByHeadError
         if self._head.is_silent:
             raise TimeoutError
@@ -228,7 +213,7 @@ class JoinedPool(Pool):
     def _pass_on(self) -> None:
         """Send the head this host's part of the checkpoint that is being taken, once it is complete."""
         if not self.has_checkpoints and not self._told_of_pinned:
-            self._head.send(Message(PINNED))
+            self._head.send(Message(Word.PINNED))
             self._told_of_pinned = True
         after = observe_one(self.tables.keep_after, 0)
         part = kept_part(self.tables, self.job.actors) if after != self._kept_after else None

@@ -26,6 +26,7 @@ from a3c_bench.stats import bootstrap, paired_ratio
 from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
 from a3c_bench.training.needs import require_room
+from a3c_bench.training.outcome import Outcome
 
 SPLIT = ("environment", "acting", "learning", "submitting", "recording", "waiting")
 PREDICTED_WORKERS = tuple(2**power for power in range(11))
@@ -169,7 +170,7 @@ def time_training(config: Config, environment: EnvironmentInfo, point: Point, in
     return as_sample(pool.train(work, point.algorithm, PROFILE_SEED, environment=timed), instrumented)
 
 
-def as_sample(outcome: pool.Outcome, instrumented: bool) -> Sample:
+def as_sample(outcome: Outcome, instrumented: bool) -> Sample:
     """The rates of a training run."""
     times = outcome.turns["time"]
     warm_up = outcome.turns["update"] < outcome.updates_per_rollout
@@ -202,7 +203,7 @@ def most_work(config: Config) -> Config:
     return fixed_work(config).changed(workers=max(*config.profile.workers, config.workers))
 
 
-def _shares(outcome: pool.Outcome) -> dict[str, float]:
+def _shares(outcome: Outcome) -> dict[str, float]:
     seconds = {
         "environment": sum(split.environment for split in outcome.splits),
         "acting": sum(split.collecting - split.environment for split in outcome.splits),

@@ -22,6 +22,7 @@ from a3c_bench.tracking.tracker import Tracker
 from a3c_bench.training import pool
 from a3c_bench.training.head import Head, asked
 from a3c_bench.training.needs import require_room
+from a3c_bench.training.outcome import Outcome
 
 Table = Mapping[str, NDArray[Any]]
 """Columns of one length, by name."""
@@ -87,7 +88,7 @@ def head_of(config: Config, algorithm: str, seed: int) -> AbstractContextManager
     return Head(config, algorithm, seed, identity(config, algorithm, seed))
 
 
-def summarise(outcome: pool.Outcome, environment: EnvironmentInfo) -> dict[str, int | float | None]:
+def summarise(outcome: Outcome, environment: EnvironmentInfo) -> dict[str, int | float | None]:
     """The deterministic figures of a training run."""
     returns = outcome.episodes["return"]
     return {
@@ -99,13 +100,13 @@ def summarise(outcome: pool.Outcome, environment: EnvironmentInfo) -> dict[str, 
     }
 
 
-def curve(outcome: pool.Outcome) -> Table:
+def curve(outcome: Outcome) -> Table:
     """Every finished training episode."""
     episodes = outcome.episodes
     return {"env_step": outcome.episode_env_steps, **{name: episodes[name] for name in ("return", "length", "actor")}}
 
 
-def updates(outcome: pool.Outcome) -> Table:
+def updates(outcome: Outcome) -> Table:
     """The statistics of every turn."""
     turns = outcome.turns
     names = ("policy_loss", "value_error", "entropy", "gradient_norm")
@@ -122,7 +123,7 @@ def table_bytes(table: Table) -> bytes:
     return csv_bytes(tuple(table), zip(*(column.tolist() for column in table.values()), strict=True))
 
 
-def digests(outcome: pool.Outcome, config: Config, algorithm: str, environment: EnvironmentInfo) -> bytes:
+def digests(outcome: Outcome, config: Config, algorithm: str, environment: EnvironmentInfo) -> bytes:
     """The SHA-256 of every parameter tensor after evenly spaced turns, as CSV."""
     layout = config.algorithm(algorithm).layout(environment)
     env_steps: NDArray[np.int64] = np.cumsum(outcome.turns["env_steps"])
@@ -134,7 +135,7 @@ def digests(outcome: pool.Outcome, config: Config, algorithm: str, environment: 
     return csv_bytes(("turn", "env_step", "tensor", "sha256"), rows)
 
 
-def conclusion(config: Config, outcome: pool.Outcome, metrics: dict[str, int | float | None]) -> str:
+def conclusion(config: Config, outcome: Outcome, metrics: dict[str, int | float | None]) -> str:
     """What is said at the end of training: the textbook program's counter and exit codes, and the totals."""
     reached = metrics["steps_to_threshold"]
     lines = [

@@ -9,7 +9,7 @@ from a3c_bench.arrays import Doubles
 from a3c_bench.stats import curve_on_grid
 
 if TYPE_CHECKING:
-    from a3c_bench.training.pool import Outcome
+    from a3c_bench.training.outcome import Outcome
 
 CURVE_POINTS = 200
 """Of a whole training, at most."""

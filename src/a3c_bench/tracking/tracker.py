@@ -33,7 +33,8 @@ from a3c_bench.tracking.logged_model import EVALUATE, model_name
 from a3c_bench.tracking.store import OFF, WAIT, how_to_track
 
 if TYPE_CHECKING:
-    from a3c_bench.training.pool import Outcome, Watcher
+    from a3c_bench.training.outcome import Outcome
+    from a3c_bench.training.pool import Watcher
 
 PIPELINE = "pipeline"
 """In place of a stage, of the run that the stages' runs lie below."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from a3c_bench.environments.make import EnvironmentInfo
     from a3c_bench.evidence.reproducibility.disturbance import Disturbance
     from a3c_bench.training.checkpoint import Checkpoint
-    from a3c_bench.training.pool import Outcome
+    from a3c_bench.training.outcome import Outcome
 
 
 @dataclass(frozen=True)

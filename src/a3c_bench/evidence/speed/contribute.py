@@ -15,6 +15,7 @@ from a3c_bench.results.files import json_bytes, model_path, write_all
 from a3c_bench.results.machines import Contribution, Timed, check, committed_models, rate
 from a3c_bench.training import pool
 from a3c_bench.training.needs import require_room
+from a3c_bench.training.outcome import Outcome
 
 REPEATS = 3
 MOST_WORKERS = 64
@@ -28,7 +29,7 @@ def run(config: Config) -> None:
     require_room(config.changed(workers=counts[-1]), environment, config.algorithms)
     models = committed_models()
     plan = [(name, workers) for name in config.algorithms for workers in counts]
-    timed: dict[tuple[str, int], list[pool.Outcome]] = {point: [] for point in plan}
+    timed: dict[tuple[str, int], list[Outcome]] = {point: [] for point in plan}
     with Progress("contribute", len(plan) * REPEATS) as progress:
         for repeat in range(REPEATS):
             for place, (name, workers) in enumerate(plan):
@@ -58,7 +59,7 @@ def worker_counts(available: int) -> list[int]:
     return sorted({most, *(2**power for power in range(most.bit_length()))} & set(range(1, most + 1)))
 
 
-def _require_committed(config: Config, name: str, outcome: pool.Outcome, models: dict[str, str]) -> None:
+def _require_committed(config: Config, name: str, outcome: Outcome, models: dict[str, str]) -> None:
     path = model_path(name, config.seeds[0]).as_posix()
     layout = config.algorithm(name).layout(describe(config.recipe))
     digest = md5(save(layout.tensors(outcome.parameters)), usedforsecurity=False).hexdigest()
@@ -69,7 +70,7 @@ def _require_committed(config: Config, name: str, outcome: pool.Outcome, models:
         )
 
 
-def _summary(config: Config, name: str, workers: int, outcomes: list[pool.Outcome], models: dict[str, str]) -> Timed:
+def _summary(config: Config, name: str, workers: int, outcomes: list[Outcome], models: dict[str, str]) -> Timed:
     path = model_path(name, config.seeds[0]).as_posix()
     env_steps, seconds = outcomes[0].env_steps, [outcome.seconds for outcome in outcomes]
     return Timed(

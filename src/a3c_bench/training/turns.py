@@ -3,13 +3,11 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
 
 from a3c_bench.algorithms.base import Statistics
-from a3c_bench.arrays import Integers
 from a3c_bench.config import ScheduleName
 from a3c_bench.kernels.library import fence
 from a3c_bench.learning.optimizer import Adam
@@ -43,6 +41,10 @@ class Schedule(ABC):
             for first, second, count in zip(tables.adam_first, tables.adam_second, tables.adam_count, strict=True)
         ]
         self._digest_row = {turn: row for row, turn in enumerate(tables.shape.digest_turns)}
+        self._prepare()
+
+    def _prepare(self) -> None:  # noqa: B027  # not every schedule has more
+        """Keep at hand what a schedule needs besides."""
 
     @abstractmethod
     def submit(self, actor: int, update: int, statistics: Statistics) -> None:
@@ -119,18 +121,11 @@ class Ordered(Schedule):
     running: it takes all. Nobody waits for a turn: only for a snapshot that is not there yet.
     """
 
-    @cached_property
-    def _of_this_host(self) -> list[int]:
-        return [actor for actor, home in enumerate(observe(self._tables.home)) if home != ELSEWHERE]
-
-    @cached_property
-    def _checksums(self) -> Integers | None:
-        """Of the snapshots that gradients were computed on, by rounds kept and actors; None with one host."""
-        return self._tables.handed_on["checksum"] if self._tables.shape.hosts > 1 else None
-
-    @cached_property
-    def _can_take(self) -> Callable[[], bool]:
-        return self._next_is_mine if len(self._bells) <= cores() else self._next_is_ready
+    def _prepare(self) -> None:
+        tables = self._tables
+        self._of_this_host = [actor for actor, home in enumerate(observe(tables.home)) if home != ELSEWHERE]
+        self._checksums = tables.handed_on["checksum"] if tables.shape.hosts > 1 else None
+        self._can_take = self._next_is_mine if len(self._bells) <= cores() else self._next_is_ready
 
     def submit(self, actor: int, update: int, statistics: Statistics) -> None:
         """Mark the gradient as ready, then take the turns that it can take."""

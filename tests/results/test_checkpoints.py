@@ -264,10 +264,10 @@ def test_a_change_of_what_trains_makes_checkpoints_useless(source, name):
 def test_the_code_of_an_algorithm_from_elsewhere_is_part_of_what_a_checkpoint_is_of(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "an_algorithm_from_elsewhere.py"
-    path.write_text("class Settings: pass\n")
+    path.write_text("class Settings: imports = {}\n")
     settings = import_module("an_algorithm_from_elsewhere").Settings()
     before = own_code_version(settings)
-    path.write_text("class Settings: pass\n# changed\n")
+    path.write_text("class Settings: imports = {}\n# changed\n")
     assert None not in {before, own_code_version(settings)}
     assert before != own_code_version(settings)
     assert own_code_version(small_config().algorithm("nstep")) is None

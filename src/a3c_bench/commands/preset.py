@@ -1,11 +1,11 @@
 """`a3c-bench preset`."""
 
-from a3c_bench.cli import prepare
+from a3c_bench.cli import checked
 
 
 def run() -> None:
     """Stage: write what the environment's preset says."""
-    config = prepare()
+    config = checked()
     from a3c_bench.stages import preset
 
     preset.run(config.env, config.preset)

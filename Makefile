@@ -101,8 +101,9 @@ peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train o
 suite: suite-setup ## train and evaluate the suite's environments, cell by cell, and write reports/suite (days; ENVS=Acrobot-v1,Pendulum-v1)
 	@$(RUN) suite $(if $(ENVS),--envs '$(ENVS)')
 	@# A cell that fails holds up no other, and the page tells of those that there are.
-	A3C_BENCH_SUPERVISOR=$$PPID dvc repro --keep-going --glob $(foreach name,$(or $(subst $(comma), ,$(ENVS)),*),'suite/dvc.yaml:evaluate@$(name)-*'); \
-		code=$$?; A3C_BENCH_SUPERVISOR=$$PPID dvc repro suite/dvc.yaml:report && exit $$code
+	cd suite && export A3C_BENCH_SUPERVISOR=$$PPID; \
+		dvc repro --keep-going --glob $(foreach name,$(or $(subst $(comma), ,$(ENVS)),*),'evaluate@$(name)-*'); \
+		code=$$?; dvc repro report && exit $$code
 
 suite-setup: $(VENV)/.suite ## install what the suite's environments need, as locked in requirements-suite.lock
 

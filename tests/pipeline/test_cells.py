@@ -48,8 +48,7 @@ def make_suite(repository, *arguments, check=True):
 def ran(said):
     """The stages that ran, without the two that always do."""
     stages = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
-    names = [stage.removeprefix("suite/dvc.yaml:") for stage in stages]
-    return [name for name in names if not name.startswith("inputs@") and name != "report"]
+    return [name for name in stages if not name.startswith("inputs@") and name != "report"]
 
 
 def test_one_environment_then_the_rest_then_nothing(repository):

@@ -168,7 +168,8 @@ def undisturbed(config: Config, folder: Path) -> Stage:
     """Train once without any fault, which makes MLflow's database too."""
     folder.mkdir()
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
-        YAML(typ="safe").dump(config.params(), file)
+        # These are to hold as they are, whatever the environment's preset says.
+        YAML(typ="safe").dump({**config.params(), "preset": False}, file)
     job = Job(config, config.algorithms[0], SEED, describe(config.recipe).with_packing())
     scene = Scene(folder, job.algorithm, shape(job), random.Random(0))
     with scene.surroundings:

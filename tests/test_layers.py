@@ -36,6 +36,7 @@ LAYERS = (
     {"stages"},
     {"evidence"},
     {"gate"},
+    {"sweep"},
     {"outlook", "api"},
     {"cli", "commands", "__main__", "__init__"},
 )

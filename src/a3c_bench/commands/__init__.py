@@ -21,6 +21,10 @@ Seed = Annotated[
 Environment = Annotated[
     str | None, typer.Option(help="One of the suite's, whose own params hold in place of params.yaml.")
 ]
+Suite = Annotated[bool, typer.Option("--suite", help="The suite's cells, in place of the main pipeline's.")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", envvar="A3C_BENCH_FRESH", help="Start over, whatever checkpoint there is.")
+]
 MOST = 1_000_000
 
 
@@ -68,4 +72,11 @@ def as_seed(option: str, value: str) -> int:
     """A seed as it is typed; raises `BadInputError` that names the option."""
     if not re.fullmatch("[0-9]{1,10}", value) or int(value) >= 2**32:
         raise BadInputError(f"{option}: {value!r} is not allowed: a seed is a whole number from 0 to {2**32 - 1}")
+    return int(value)
+
+
+def as_cell(value: str) -> int:
+    """A cell's number as it is typed, or told by what runs array jobs; raises `BadInputError` for any other text."""
+    if not re.fullmatch("[0-9]{1,10}", value):
+        raise BadInputError(f"cell: {value!r} is not allowed: a number of those that `a3c-bench cells` lists")
     return int(value)

@@ -1,21 +1,10 @@
 """`a3c-bench train`."""
 
-from typing import Annotated
-
-import typer
-
 from a3c_bench.cli import checked
-from a3c_bench.commands import Algorithm, Environment, Seed, chosen
+from a3c_bench.commands import Algorithm, Environment, Fresh, Seed, chosen
 
 
-def run(
-    algorithm: Algorithm = None,
-    seed: Seed = None,
-    environment: Environment = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", envvar="A3C_BENCH_FRESH", help="Start over, whatever checkpoint there is.")
-    ] = False,
-) -> None:
+def run(algorithm: Algorithm = None, seed: Seed = None, environment: Environment = None, fresh: Fresh = False) -> None:
     """Stage: train one model; goes on from its checkpoint where it was interrupted."""
     config = checked(trains=True, environment=environment)
     from a3c_bench.stages import train

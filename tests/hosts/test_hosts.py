@@ -8,10 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from conftest import ROOT, small_config, small_params, wait_until, write_params
-from network import Network, results
+from network import Network, below, end, results
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(170)]
 ALGORITHMS = ("nstep", "episodic", "ppo")
@@ -93,11 +92,6 @@ def kill_head(network, number):
     network.processes[0].wait()
 
 
-def below(process):
-    parent = psutil.Process(process.pid)
-    return [*parent.children(recursive=True), parent]
-
-
 STRIKES = (kill, cut, kill_head, pause, kill_a_worker)
 
 
@@ -128,7 +122,7 @@ def test_a_fault_at_a_random_turn_is_survived(fault, tmp_path, alone):
         assert results(network.home(0)) == expected
 
 
-def test_a_host_that_comes_back_takes_part_after_the_next_loss(tmp_path, alone):
+def test_a_host_that_comes_back_takes_part_from_the_next_checkpoint(tmp_path, alone):
     with Network(tmp_path, 3) as network:
         if not network.separate:
             pytest.skip(network.kind)
@@ -139,11 +133,37 @@ def test_a_host_that_comes_back_takes_part_after_the_next_loss(tmp_path, alone):
         network.link(2, "down")
         wait_until(lambda: "of 2: actors" in network.said(1))
         network.link(2, "up")
-        wait_until(lambda: network.said(2).count("joins ") == 2)
-        kill_a_worker(network, 1)
         assert training.wait(timeout=120) == 0, network.said(0)
+        assert "10.77.0.3) takes part from here on; all hosts start again at turn" in network.said(0)
         assert network.said(2).count("of 3: actors") == 2
+        assert network.said(0).count("(restart ") == 1
         assert results(network.home(0)) == alone("nstep", LONG)
+
+
+def test_another_host_can_be_the_head_when_that_is_gone_with_all_it_had(tmp_path, alone):
+    """The copies of the checkpoints that the others keep go on, and go when training is complete."""
+    with Network(tmp_path, 3) as network:
+        if not network.separate:
+            pytest.skip(network.kind)
+        for number in (1, 2):
+            network.join(number)
+        training = network.train("episodic", 3, **LONG)
+        wait_until(lambda: (network.newest_copy(1) and network.newest_copy(2)) or training.poll() is not None, 60)
+        assert training.poll() is None, "it ended before"
+        kill_head(network, 0)
+        shutil.rmtree(network.home(0))
+        network.home(0).mkdir()
+        wait_until(lambda: "is kept here too" in network.said(1))
+        end(network.processes[1])
+        end(network.processes[2])
+        reached = network.newest_copy(1)
+        training = network.train("episodic", 2, number=1, **LONG)
+        network.join(2, to=1)
+        assert training.wait(timeout=120) == 0, network.said(1)
+        assert f"goes on from the checkpoint at turn {reached:,}" in network.said(1)
+        assert results(network.home(1)) == alone("episodic", LONG)
+        wait_until(lambda: "is complete" in network.said(2))
+        assert network.newest_copy(1) == network.newest_copy(2) == 0
 
 
 # --- as a cluster's own tools start it

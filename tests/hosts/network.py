@@ -6,9 +6,9 @@ from conftest import environment, small_params
 
 from a3c_bench.evidence.hosts import network
 from a3c_bench.evidence.hosts.network import WORDS as SECRET
-from a3c_bench.evidence.hosts.network import below, end, results
+from a3c_bench.evidence.hosts.network import end, kill, results
 
-__all__ = ["SECRET", "Network", "below", "end", "results"]
+__all__ = ["SECRET", "Network", "end", "kill", "results"]
 # Each of the tests that run at once has its own: without namespaces they share the addresses.
 PORT = network.PORT + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 

@@ -161,7 +161,7 @@ class Network:
         with (self.home(number) / PARAMS_FILE).open("w", encoding="utf-8") as file:
             YAML(typ="safe").dump(dict(params), file)
         command = ["train", "--algorithm", algorithm, "--seed", "0", *arguments]
-        return self.start(number, *command, **{HEAD: self.head_of(number), **variables})
+        return self.start(number, *command, source=None, **{HEAD: self.head_of(number), **variables})
 
     def join(self, number: int, *arguments: str, to: int = 0, **options: Any) -> Process:
         """Have a host join the trainings of host 0, or of another that is the head."""

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,8 @@ from rich.progress import Progress as Bars
 
 LINE_SECONDS = 10.0
 JSON_SECONDS = 1.0
+Hosts = Sequence[Mapping[str, Any]]
+"""Of each its name, how many actors it has, and the share of their time that its workers wait."""
 RECENT = 100
 """Episodes whose mean return is shown."""
 QUIET, LOG = "A3C_BENCH_QUIET", "A3C_BENCH_LOG"
@@ -30,6 +33,11 @@ def is_quiet() -> bool:
 def as_json() -> bool:
     """Whether a program reads along."""
     return os.environ.get(LOG) == "json"
+
+
+def in_words(hosts: Hosts) -> str:
+    """For people."""
+    return " · ".join(f"{one['name']} {one['actors']} actors, waits {100 * one['waiting']:.0f} %" for one in hosts)
 
 
 def conclude(title: str, text: str, **figures: Any) -> None:
@@ -53,8 +61,9 @@ def _print_json(content: dict[str, Any]) -> None:
 class Progress:
     """A bar on a terminal; elsewhere a plain line every ten seconds, or a JSON object every second."""
 
-    def __init__(self, title: str, total: int) -> None:
-        self._title, self._total = title, total
+    def __init__(self, title: str, total: int, hosts: Callable[[], Hosts] = list) -> None:
+        """hosts: those that train together, at the moment."""
+        self._title, self._total, self._hosts = title, total, hosts
         self._console = Console(stderr=True)
         self._start = time.monotonic()
         self._bar, self._pause = self._console.is_terminal, LINE_SECONDS
@@ -91,12 +100,15 @@ class Progress:
         if self._first is None:
             self._first = turn, env_steps
         rate = (env_steps - self._first[1]) / max(time.monotonic() - self._start, 1e-9)
+        hosts = self._hosts()
+        said = f"{env_steps:,} env steps · {rate:,.0f} steps/s · recent return {self._mean_return:.0f}"
         self.show(
             turn,
-            f"{env_steps:,} env steps · {rate:,.0f} steps/s · recent return {self._mean_return:.0f}",
+            f"{said} · {in_words(hosts)}" if hosts else said,
             env_steps=env_steps,
             env_steps_per_second=rate,
             mean_return=self._mean_return,
+            **({"hosts": hosts} if hosts else {}),
         )
 
     def show(self, completed: int, status: str, **figures: Any) -> None:

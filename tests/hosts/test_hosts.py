@@ -1,17 +1,18 @@
 """One training over several hosts: the bits of one, whoever is lost on the way."""
 
+import itertools
 import os
-import random
 import re
 import shutil
 import sys
-import time
+from functools import cache
 from pathlib import Path
 
-import psutil
 import pytest
 from conftest import ROOT, small_config, small_params, wait_until, write_params
-from network import Network, results
+from network import Network, end, kill, results
+
+from a3c_bench.evidence.hosts import faults
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(170)]
 ALGORITHMS = ("nstep", "episodic", "ppo")
@@ -23,7 +24,7 @@ LONG = {
     "episodic": {"episodes": 400},
     "ppo": {"total_steps": 80_000},
 }
-FAULTS = int(os.environ.get("FAULTS", "6"))
+FAULTS = int(os.environ.get("FAULTS", len(faults.KINDS)))
 
 
 @pytest.fixture(scope="module")
@@ -65,70 +66,22 @@ def test_hosts_compute_the_bits_of_one(hosts, workers, tmp_path, alone):
             assert network.said(number).count("joins ") == len(ALGORITHMS), network.said(number)
 
 
-def kill(network, number):
-    network.processes[number].kill()
+@pytest.fixture(scope="module")
+def undisturbed():
+    """The digest of what one host makes of the training that is struck, by its algorithm."""
+    return cache(lambda algorithm: faults.alone(small_config(), algorithm))
 
 
-def pause(network, number):
-    for process in below(network.processes[number]):
-        process.suspend()
+@pytest.mark.parametrize(("number", "kind", "algorithm"), itertools.islice(faults.plan(), FAULTS))
+def test_a_fault_at_a_random_turn_is_survived(number, kind, algorithm, tmp_path, undisturbed):
+    with Network(tmp_path, 1) as network:
+        if not network.separate:
+            pytest.skip(network.kind)
+    row = faults.struck(small_config(), number, kind, algorithm, undisturbed(algorithm))
+    assert (row["survived"], row["same"]) == ("yes", "yes"), row
 
 
-def cut(network, number):
-    """For longer than a host may be silent."""
-    if not network.separate:
-        pytest.skip(network.kind)
-    network.link(number, "down")
-    time.sleep(5)
-    network.link(number, "up")
-
-
-def kill_a_worker(network, number):
-    forked = [child for child in below(network.processes[number]) if "forkserver" in " ".join(child.cmdline())]
-    random.choice(forked[1:] or forked).kill()
-
-
-def kill_head(network, number):
-    network.processes[0].kill()
-    network.processes[0].wait()
-
-
-def below(process):
-    parent = psutil.Process(process.pid)
-    return [*parent.children(recursive=True), parent]
-
-
-STRIKES = (kill, cut, kill_head, pause, kill_a_worker)
-
-
-@pytest.mark.parametrize("fault", range(FAULTS))
-def test_a_fault_at_a_random_turn_is_survived(fault, tmp_path, alone):
-    """Every third comes while the hosts meet, where nobody has taken a turn."""
-    strike, algorithm = STRIKES[fault % len(STRIKES)], ALGORITHMS[(fault + fault // len(STRIKES)) % len(ALGORITHMS)]
-    expected = alone(algorithm, LONG)
-    turns = small_config(**LONG).algorithm(algorithm).turns
-    at, victim = 0 if fault % 3 == 2 else random.randint(turns // 20, turns // 2), random.choice([1, 2])
-    print(f"{strike.__name__} host {victim} in {algorithm} after turn {at} of {turns}")
-    with Network(tmp_path, 3) as network:
-        for number in (1, 2):
-            network.join(number)
-        training = network.train(algorithm, 3, **LONG)
-        wait_until(lambda: "of 3: actors" in network.said(victim))
-        if at:
-            wait_until(lambda: network.turn() >= at or training.poll() is not None, 60)
-        else:
-            time.sleep(random.uniform(0, 1.5))
-        assert training.poll() is None, "it ended before"
-        strike(network, victim)
-        if strike is kill_head:
-            training = network.train(algorithm, 3, **LONG)
-        assert training.wait(timeout=120) == 0, network.said(0)
-        lost = "goes on from the checkpoint" if at else "waits at"
-        assert (lost if strike is kill_head else "hosts that are left, start again at turn") in network.said(0)
-        assert results(network.home(0)) == expected
-
-
-def test_a_host_that_comes_back_takes_part_after_the_next_loss(tmp_path, alone):
+def test_a_host_that_comes_back_takes_part_from_the_next_checkpoint(tmp_path, alone):
     with Network(tmp_path, 3) as network:
         if not network.separate:
             pytest.skip(network.kind)
@@ -139,11 +92,37 @@ def test_a_host_that_comes_back_takes_part_after_the_next_loss(tmp_path, alone):
         network.link(2, "down")
         wait_until(lambda: "of 2: actors" in network.said(1))
         network.link(2, "up")
-        wait_until(lambda: network.said(2).count("joins ") == 2)
-        kill_a_worker(network, 1)
         assert training.wait(timeout=120) == 0, network.said(0)
+        assert "10.77.0.3) takes part from here on; all hosts start again at turn" in network.said(0)
         assert network.said(2).count("of 3: actors") == 2
+        assert network.said(0).count("(restart ") == 1
         assert results(network.home(0)) == alone("nstep", LONG)
+
+
+def test_another_host_can_be_the_head_when_that_is_gone_with_all_it_had(tmp_path, alone):
+    """The copies of the checkpoints that the others keep go on, and go when training is complete."""
+    with Network(tmp_path, 3) as network:
+        if not network.separate:
+            pytest.skip(network.kind)
+        for number in (1, 2):
+            network.join(number)
+        training = network.train("episodic", 3, **LONG)
+        wait_until(lambda: (network.newest_copy(1) and network.newest_copy(2)) or training.poll() is not None, 60)
+        assert training.poll() is None, "it ended before"
+        kill(training)
+        shutil.rmtree(network.home(0))
+        network.home(0).mkdir()
+        wait_until(lambda: "is kept here too" in network.said(1))
+        end(network.processes[1])
+        end(network.processes[2])
+        reached = network.newest_copy(1)
+        training = network.train("episodic", 2, number=1, **LONG)
+        network.join(2, to=1)
+        assert training.wait(timeout=120) == 0, network.said(1)
+        assert f"goes on from the checkpoint at turn {reached:,}" in network.said(1)
+        assert results(network.home(1)) == alone("episodic", LONG)
+        wait_until(lambda: "is complete" in network.said(2))
+        assert network.newest_copy(1) == network.newest_copy(2) == 0
 
 
 # --- as a cluster's own tools start it

@@ -23,7 +23,7 @@ def run(
     # It takes seconds, which no training shall wait for.
     start_workers_server("torch.distributed")
     from a3c_bench.kernels.library import open_kernels
-    from a3c_bench.results.checkpoints import identity
+    from a3c_bench.results.checkpoints import copies, identity
     from a3c_bench.training.exchange.channel import read_secret
     from a3c_bench.training.head import parse_address
     from a3c_bench.training.join import Joiner, address_of
@@ -31,4 +31,4 @@ def run(
     where = parse_address("HEAD:PORT", head)
     own, secret = address_of(interface, where[0]), read_secret()
     open_kernels()
-    Joiner(where, own, secret, identity, workers, patience).run()
+    Joiner(where, own, secret, identity, copies, workers, patience).run()

@@ -11,8 +11,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -59,9 +59,11 @@ class DamagedError(Exception):
 class Checkpoints:
     """The checkpoints of one training. When it is interrupted, the last one is written; when it is complete, all go."""
 
-    def __init__(self, config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
-        """`fresh`: those that are there already are removed."""
-        self._seconds, self._fresh = config.checkpoint.seconds, fresh
+    def __init__(
+        self, config: Config, algorithm: str, seed: int, fresh: bool = False, seconds: float | None = None
+    ) -> None:
+        """`fresh`: those that are there already are removed. seconds: between two, if others than the params say."""
+        self._seconds, self._fresh = config.checkpoint.seconds if seconds is None else seconds, fresh
         self._turns = config.algorithm(algorithm).turns
         self._identity = identity(config, algorithm, seed)
         self._all = repository_root() / FOLDER
@@ -168,6 +170,13 @@ class Checkpoints:
             for old in sorted(self._folder.glob(f"*{SUFFIX}"))[:-KEPT]:
                 remove(old)
         return self._written is not None and self._written is self._last
+
+
+@contextmanager
+def copies(config: Config, algorithm: str, seed: int) -> Iterator[Callable[[Checkpoint], None]]:
+    """Keep another host's checkpoints here, each as it comes: this machine can take its place."""
+    with Checkpoints(config, algorithm, seed, seconds=0) as kept:
+        yield kept.keep
 
 
 def identity(config: Config, algorithm: str, seed: int) -> dict[str, Any]:

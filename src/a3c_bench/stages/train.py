@@ -12,7 +12,7 @@ from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import say
 from a3c_bench.processes import start_server
-from a3c_bench.progress import Progress, conclude
+from a3c_bench.progress import Progress, conclude, in_words
 from a3c_bench.results.checkpoints import Checkpoints, identity
 from a3c_bench.results.files import csv_bytes, json_bytes, model_path, sha256, train_folder, write_all
 from a3c_bench.results.models import moments
@@ -52,7 +52,7 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
         head_of(config, algorithm, seed) as head,
     ):
         start = checkpoints.newest()
-        with Progress(title, settings.turns) as progress:
+        with Progress(title, settings.turns, head.hosts_now if head else list) as progress:
             outcome = pool.train(
                 config,
                 algorithm,
@@ -77,8 +77,12 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
             folder / "metrics.json": json_bytes(metrics),
         }
         write_all(files)
-        conclude(title, conclusion(config, outcome, metrics), **metrics, seconds=outcome.seconds)
+        hosts = head.hosts_now() if head else []
+        told = "\n".join([conclusion(config, outcome, metrics), *([in_words(hosts)] if hosts else [])])
+        conclude(title, told, **metrics, seconds=outcome.seconds, **({"hosts": hosts} if hosts else {}))
         tracker.training(outcome, metrics, list(files), target, settings, environment)
+        for number, host in enumerate(hosts):
+            tracker.metrics(f"host_{number}", {"actors": host["actors"], "waiting": host["waiting"]}, outcome.env_steps)
 
 
 def head_of(config: Config, algorithm: str, seed: int) -> AbstractContextManager[Head | None]:

@@ -1,10 +1,12 @@
 """What hosts tell each other, beside gradients, while they train together.
 
-The head tells every other host to start (where from, and which actors are its own) and to stop. The others tell it what
-their workers tell them, their actors' part of every checkpoint, and how they ended.
+The head tells every other host to start (where from, and which actors are its own) and to stop, and now and then gives
+it a checkpoint to keep. The others tell it what their workers tell them, their actors' part of every checkpoint, how
+much they wait, and how they ended.
 """
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -30,14 +32,21 @@ class Word(StrEnum):
     AGREED = "agreed"
     DIFFERS = "differs"
     START = "start"
+    CHECKPOINT = "checkpoint"
     STOP = "stop"
     STOPPED = "stopped"
     EPISODES = "episodes"
     KEPT = "kept"
     PINNED = "pinned"
+    WAITED = "waited"
     DONE = "done"
     FAILED = "failed"
     LOST = "lost"
+    COMPLETE = "complete"
+
+
+class LateHostError(Exception):
+    """One more host can take part, from the checkpoint on that was just taken."""
 
 
 @dataclass
@@ -47,6 +56,8 @@ class OtherHost:
     channel: Channel
     share: Share
     done: Any = None
+    waiting: float = 0.0
+    """The share of its workers' time in which they wait."""
 
     @property
     def name(self) -> str:
@@ -77,6 +88,8 @@ class OtherHost:
                 keep_part(tables, self.share.actors(tables.shape.actors), message)
             case Word.PINNED:
                 tables.pinned[0] = True
+            case Word.WAITED:
+                self.waiting = message.values["share"]
         return None
 
     def look(self, tables: SharedTables) -> None:
@@ -96,6 +109,10 @@ class OtherHost:
         return LostWorkerError(f"{self.name} is lost: {why}")
 
 
+def _not_told(checkpoint: Checkpoint) -> None:
+    pass
+
+
 @dataclass
 class Company:
     """The hosts that train with this one, as far as it listens to them: the head to all, the others to the head."""
@@ -103,6 +120,10 @@ class Company:
     meeting: Meeting
     share: Share
     hosts: list[OtherHost] = field(default_factory=list)
+    taken: Callable[[Checkpoint], None] = _not_told
+    """Is told of every checkpoint; raises `LateHostError` where one more host waits for it."""
+    waiting: float = 0.0
+    """The share of its workers' time in which they wait, of this host."""
 
     def look(self, tables: SharedTables) -> None:
         """At how the others are: see `OtherHost.look`."""

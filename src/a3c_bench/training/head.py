@@ -14,7 +14,7 @@ from typing import Any
 from a3c_bench.config import Config
 from a3c_bench.errors import BadInputError, TrainingError, printable, say
 from a3c_bench.training.checkpoint import Checkpoint
-from a3c_bench.training.company import Company, OtherHost, Word, as_message
+from a3c_bench.training.company import Company, LateHostError, OtherHost, Word, as_message
 from a3c_bench.training.exchange.channel import Channel, Message, StrangerError, greet, read_secret
 from a3c_bench.training.exchange.hosts import Meeting
 from a3c_bench.training.share import Share
@@ -88,7 +88,10 @@ class Head:
         """Hosts that agreed and are in no company."""
         self._arrival = threading.Condition()
         self._together: list[OtherHost] = []
+        self._company: Company | None = None
         self._begun = False
+        self._actors, self._seconds = config.algorithm(algorithm).actors, config.checkpoint.seconds
+        self._copies_due, self._copying = time.monotonic() + self._seconds, list[threading.Thread]()
 
     def __enter__(self) -> "Head":
         where = ":".join(map(str, self._address))
@@ -113,6 +116,9 @@ class Head:
         self._listener.close()
         with self._arrival:
             for channel in [*self._waiting, *(host.channel for host in self._together)]:
+                if kind is None:
+                    with suppress(OSError):
+                        channel.send(Message(Word.COMPLETE))
                 channel.close()
 
     def _accept(self) -> None:
@@ -178,12 +184,42 @@ class Head:
         listener.listen()
         port = listener.getsockname()[1]
         meeting = Meeting(address, address, port, self._joining.wait, self._joining.silence + 1, listener)
-        company = Company(meeting, Share(0, 1 + len(channels)), list(self._together))
+        company = Company(meeting, Share(0, 1 + len(channels)), list(self._together), self._taken)
+        self._company = company
         for host in self._together:
             # One that is gone is found to be so when it is listened to.
             with suppress(OSError):
                 host.channel.send(as_message(start, host.share, port))
         return company
+
+    def _taken(self, checkpoint: Checkpoint) -> None:
+        """Have all hosts keep a checkpoint, now and then; raise `LateHostError` where one more could take part."""
+        if time.monotonic() > self._copies_due and not any(copying.is_alive() for copying in self._copying):
+            copy = Message(Word.CHECKPOINT, {}, vars(checkpoint))
+            # Training does not wait for a slow network.
+            self._copying = [
+                threading.Thread(target=send_or_part, args=(host.channel, copy), daemon=True) for host in self._together
+            ]
+            for copying in self._copying:
+                copying.start()
+            self._copies_due = time.monotonic() + self._seconds
+        if len(self._together) < self.hosts - 1:
+            self._drop_the_lost()
+            if self._waiting:
+                raise LateHostError(f"host {self._waiting[0].name} takes part from here on")
+
+    def hosts_now(self) -> list[dict[str, Any]]:
+        """Of every host that trains: its name, how many actors it has, and the share of their time its workers wait."""
+        company = self._company
+        if company is None:
+            return []
+        shares = [company.share, *(host.share for host in company.hosts)]
+        waiting = [company.waiting, *(host.waiting for host in company.hosts)]
+        names = ["the head", *(host.channel.name for host in company.hosts)]
+        return [
+            {"name": name, "actors": len(share.actors(self._actors)), "waiting": part}
+            for name, share, part in zip(names, shares, waiting, strict=True)
+        ]
 
     def _disband(self) -> None:
         """Have all hosts stop that train together, and wait for those that do."""
@@ -198,6 +234,15 @@ class Head:
         """Close the connections on which nothing is heard any more."""
         with self._arrival:
             self._waiting = [channel for channel in self._waiting if is_there(channel)]
+
+
+def send_or_part(channel: Channel, message: Message) -> None:
+    """Send a message; one that cannot be sent whole is the last: whoever listens to the other side finds it gone."""
+    try:
+        channel.send(message)
+    except OSError:
+        with suppress(OSError):
+            channel.connection.shutdown(socket.SHUT_RDWR)
 
 
 def is_there(channel: Channel) -> bool:

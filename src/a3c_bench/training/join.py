@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -17,21 +18,26 @@ from numpy.typing import NDArray
 from a3c_bench.config import Config, parse_config
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError, LostWorkerError, TrainingError, say
+from a3c_bench.training.checkpoint import Checkpoint
 from a3c_bench.training.company import Company, Word, as_start, kept_part
 from a3c_bench.training.exchange.channel import GREETING_SECONDS, Channel, Message, StrangerError, greet
 from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.hosts import Meeting
 from a3c_bench.training.exchange.memory import NEVER
 from a3c_bench.training.needs import require_room
-from a3c_bench.training.pool import POLL_SECONDS, Pool
+from a3c_bench.training.pool import POLL_SECONDS, Keep, Pool
 from a3c_bench.training.worker import Job
 
 AGAIN_SECONDS = 0.5
 """Between two looks whether there is a head."""
+TELL_SECONDS = 1.0
+"""Between two times that the head is told how much this host waits."""
 SIOCGIFADDR = 0x8915
 LOOPBACK = "127."
 Identify = Callable[[Config, str, int], Mapping[str, Any]]
 """What must be the same on all hosts, of a training."""
+Copies = Callable[[Config, str, int], AbstractContextManager[Keep]]
+"""Keeps the checkpoints that the head sends, of a training, until that is complete."""
 
 
 class StoppedByHeadError(Exception):
@@ -63,12 +69,15 @@ class Joiner:
         address: str,
         secret: bytes,
         identify: Identify,
+        copies: Copies,
         workers: int | None = None,
         patience: float | None = None,
     ) -> None:
         """address: this host's own. workers: how many, if others than the head's params say. patience: see `run`."""
         self._head, self._address, self._secret = head, address, secret
-        self._identify, self._workers = identify, workers
+        self._identify, self._copies, self._workers = identify, copies, workers
+        self._copied: Checkpoint | None = None
+        """Of the head's last."""
         self._patience = math.inf if patience is None else patience
         self._name = f"{socket.gethostname()} ({address})"
 
@@ -85,7 +94,8 @@ class Joiner:
             try:
                 self._join(channel)
             except (EOFError, OSError) as error:
-                say(f"the head at {self._where} {'has ended' if isinstance(error, EOFError) else 'is lost'}")
+                how = "has ended" if isinstance(error, EOFError) else "is lost"
+                say(f"the head at {self._where} {how}{self._left()}")
             except StrangerError as error:
                 raise BadInputError(f"the head at {self._where}: {error}") from None
             finally:
@@ -113,15 +123,28 @@ class Joiner:
                 time.sleep(AGAIN_SECONDS)
         return None
 
+    def _left(self) -> str:
+        """What is left of the head here, in words."""
+        if self._copied is None:
+            return ""
+        return f"; its checkpoint at turn {self._copied.turn:,} is kept here too: this machine can be the head instead"
+
     def _join(self, channel: Channel) -> None:
-        job = self._agreed(channel)
+        job, self._copied = self._agreed(channel), None
         say(f"joins {job.algorithm} seed {job.seed} of {self._where}")
-        while True:
-            message = channel.receive_word()
-            if message.kind == Word.START:
-                self._train(job, channel, message)
-            elif message.kind == Word.STOP:
-                channel.send(Message(Word.STOPPED))
+        with self._copies(job.config, job.algorithm, job.seed) as keep:
+            while (message := channel.receive_word()).kind != Word.COMPLETE:
+                if message.kind == Word.START:
+                    self._train(job, channel, message, keep)
+                elif message.kind == Word.STOP:
+                    channel.send(Message(Word.STOPPED))
+                elif message.kind == Word.CHECKPOINT:
+                    self._keep_copy(keep, message)
+        say(f"{job.algorithm} seed {job.seed} of {self._where} is complete")
+
+    def _keep_copy(self, keep: Keep, message: Message) -> None:
+        self._copied = Checkpoint(**message.arrays)
+        keep(self._copied)
 
     def _agreed(self, channel: Channel) -> Job:
         """What is trained, once it is known that both sides compute the same."""
@@ -150,15 +173,15 @@ class Joiner:
         require_room(config, environment, [algorithm])
         return Job(config, algorithm, seed, environment)
 
-    def _train(self, job: Job, channel: Channel, message: Message) -> None:
+    def _train(self, job: Job, channel: Channel, message: Message, keep: Keep) -> None:
         share, port, start = as_start(message)
         meeting = Meeting(self._address, self._head[0], port, self._wait, channel.silence + 1)
         actors = share.actors(job.settings.actors)
         turn = start.turn if start else 0
         say(f"host {share.number} of {share.hosts}: actors {actors.start} – {actors.stop - 1} from turn {turn:,} on")
         try:
-            with JoinedPool(replace(job, share=share), start, company=Company(meeting, share), head=channel) as pool:
-                pool.train()
+            with JoinedPool(replace(job, share=share), start, Company(meeting, share), channel) as pool:
+                pool.train(lambda message: self._keep_copy(keep, message))
         except StoppedByHeadError:
             channel.send(Message(Word.STOPPED))
         except LostWorkerError as error:
@@ -189,24 +212,38 @@ class JoinedPool(Pool):
         super().__init__(job, start, company=company)
         self._head, self._kept_after, self._told_of_pinned = head, NEVER, False
 
-    def train(self) -> None:
-        """Return when all turns are taken; raises `StoppedByHeadError` when the head says so."""
+    def train(self, copied: Callable[[Message], None]) -> None:
+        """Return when all turns are taken; raises `StoppedByHeadError` when the head says so.
+
+        copied: is given every checkpoint that the head sends.
+        """
+        due = time.monotonic()
         while self.speakers:
-            self._hear_head()
+            self._hear_head(copied)
             self.receive(POLL_SECONDS)
             self._pass_on()
+            if time.monotonic() > due:
+                self._tell_waiting()
+                due = time.monotonic() + TELL_SECONDS
         self._pass_on()
+        self._tell_waiting()
         self._head.send(Message(Word.DONE))
+
+    def _tell_waiting(self) -> None:
+        self._head.send(Message(Word.WAITED, {"share": self.waiting_share()}))
 
     def take_episodes(self, episodes: NDArray[np.void]) -> NDArray[np.float64]:
         """Pass episodes (`EPISODE`) on to the head."""
         self._head.send(Message(Word.EPISODES, {}, {"episodes": episodes}))
         return episodes["return"]
 
-    def _hear_head(self) -> None:
+    def _hear_head(self, copied: Callable[[Message], None]) -> None:
         while wait([self._head.connection], 0):
-            if self._head.receive().kind == Word.STOP:
+            message = self._head.receive()
+            if message.kind == Word.STOP:
                 raise StoppedByHeadError
+            if message.kind == Word.CHECKPOINT:
+                copied(message)
         if self._head.is_silent:
             raise TimeoutError
 

@@ -1,7 +1,6 @@
 """The pool: starts the workers of one training run, watches them, and stops them all when one is lost."""
 
 import fcntl
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from a3c_bench.environments.packing import room
 from a3c_bench.errors import LostWorkerError, TrainingError, say
 from a3c_bench.processes import describe_exit, process_context
 from a3c_bench.training.checkpoint import Checkpoint, ask, complete, take
-from a3c_bench.training.company import Company, OtherHost
+from a3c_bench.training.company import Company, LateHostError, OtherHost
 from a3c_bench.training.crew import pack
 from a3c_bench.training.exchange.handoff import observe_one
 from a3c_bench.training.exchange.memory import ELSEWHERE, Bell, Shape, SharedTables
@@ -86,29 +85,32 @@ def train(
     Raises `LostWorkerError` when that has happened `max_restarts` times already. No process outlives the call, however
     it ends. environment: as `describe` gives it, if it is known. context: how processes are started, if another way
     than by the fork server. head: of a training over hosts; this one loses a host as it loses a worker, and goes on
-    with those that are left.
+    with those that are left, and at the next checkpoint with one more that has come.
     """
     job = Job(config, algorithm, seed, environment or describe(config.recipe))
     require_room(config, job.environment, [algorithm])
     if disturbance:
         job = replace(job, disturbance=disturbance)
-    checkpoint, started = start, 0.0
-    for restart in itertools.count(1):
+    checkpoint, started, restarts = start, 0.0, 0
+    while True:
         company = head.gather(checkpoint) if head else None
         started = started or time.perf_counter()
         with Pool(job, checkpoint, keep, context or process_context(), company) as pool:
             try:
                 pool.run(watcher)
                 return replace(pool.outcome(), started=started, turns_before=start.turn if start else 0)
+            except LateHostError as late:
+                checkpoint = pool.checkpoint
+                say(f"{late}; all hosts start again at turn {checkpoint.turn if checkpoint else 0:,}")
             except LostWorkerError as lost:
-                if restart > max_restarts:
+                restarts += 1
+                if restarts > max_restarts:
                     raise LostWorkerError(f"{lost} (restarts: {max_restarts} of {max_restarts})") from None
                 checkpoint = pool.checkpoint
                 turn = checkpoint.turn if checkpoint else 0
                 all_of_them = "all workers, and the hosts that are left," if head else "all workers"
-                again = f"{all_of_them} start again at turn {turn:,} (restart {restart} of {max_restarts})"
+                again = f"{all_of_them} start again at turn {turn:,} (restart {restarts} of {max_restarts})"
                 say(f"{lost}; {again}")
-    raise AssertionError("unreachable")
 
 
 @dataclass
@@ -232,6 +234,7 @@ class Pool:
             watcher(turn, int(np.sum(self.tables.turns["env_steps"][:turn])), returns)
             if self.company:
                 self.company.look(self.tables)
+                self.company.waiting = self.waiting_share()
             stall.look(turn, {member.process.name: member.process.pid or 0 for member in self.members})
             if not self.has_checkpoints:
                 if self.keep and not told:
@@ -257,7 +260,14 @@ class Pool:
         self.checkpoint = take(self.tables, self.episodes[0])
         if self.keep:
             self.keep(self.checkpoint)
+        if self.company:
+            self.company.taken(self.checkpoint)
         return time.process_time() - start
+
+    def waiting_share(self) -> float:
+        """Of the workers' time since they were started, that in which they waited for an actor to be ready."""
+        now, waited = time.perf_counter(), self.tables.waited[: self.job.workers]
+        return float(np.mean(np.where(waited < 0, waited + now, waited))) / (now - self.started)
 
     def receive(self, seconds: float) -> NDArray[np.float64]:
         """Wait so long for the workers' messages and take them; returns the returns of the episodes they tell of."""

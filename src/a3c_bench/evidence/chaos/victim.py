@@ -1,6 +1,5 @@
 """A training under way in a process of its own, and how far it is: read from its shared memory, without its help."""
 
-import mmap
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from a3c_bench.errors import TrainingError
+from a3c_bench.evidence.watched import Watched
 from a3c_bench.math_threads import without_limit
 from a3c_bench.training.exchange.memory import Shape
 
@@ -39,9 +39,8 @@ class Victim:
         self, command: Sequence[str], folder: Path, temporary: Path, shape: Shape, variables: Mapping[str, str]
     ) -> None:
         """`temporary`: where its temporary files go. `shape`: of its shared memory."""
-        self._turn_at = shape.offsets()[0]["turn"]
+        self._watched = Watched(shape, lambda: self.main().pid)
         self.turns = shape.turns
-        self._memory: mmap.mmap | None = None
         self.started = time.monotonic()
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
@@ -56,20 +55,7 @@ class Victim:
     @property
     def turn(self) -> int:
         """Turns taken; 0 before the first worker is started."""
-        if self._memory is None:
-            # It is not there yet, or gone, or its memory has no size yet.
-            with suppress(OSError, ValueError, psutil.Error):
-                self._memory = self._open()
-        if self._memory is None:
-            return 0
-        return int.from_bytes(self._memory[self._turn_at : self._turn_at + 8], "little")
-
-    def _open(self) -> mmap.mmap | None:
-        for link in Path(f"/proc/{self.main().pid}/fd").iterdir():
-            if link.readlink().name.startswith("memfd:a3c-bench"):
-                with link.open("rb") as file:
-                    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return None
+        return self._watched.turn
 
     def wait_for_turn(self, turn: int) -> int:
         """Return as soon as so many turns are taken, with their number; raises `TrainingError` if it ends before."""

@@ -66,13 +66,27 @@ def test_hosts_compute_the_bits_of_one(hosts, workers, tmp_path, alone):
             assert network.said(number).count("joins ") == len(ALGORITHMS), network.said(number)
 
 
+def test_a_network_in_torch_has_the_bits_of_one_host(tmp_path):
+    """Where torch is imported before the training is known."""
+    network = {"network": "examples.networks.dense:Normalised", "hidden": None, "total_steps": 2_000}
+    found = []
+    for hosts in (1, 2):
+        with Network(tmp_path / str(hosts), hosts) as hosted:
+            for number in range(1, hosts):
+                hosted.join(number)
+            training = hosted.train("nstep", hosts, **SHORT, nstep=network)
+            assert training.wait(timeout=120) == 0, hosted.said(0)
+            found.append(results(hosted.home(0)))
+    assert found[0] == found[1]
+
+
 @pytest.fixture(scope="module")
 def undisturbed():
     """The digest of what one host makes of the training that is struck, by its algorithm."""
     return cache(lambda algorithm: faults.alone(small_config(), algorithm))
 
 
-@pytest.mark.parametrize(("number", "kind", "algorithm"), itertools.islice(faults.plan(), FAULTS))
+@pytest.mark.parametrize(("number", "kind", "algorithm"), list(itertools.islice(faults.plan(), FAULTS)))
 def test_a_fault_at_a_random_turn_is_survived(number, kind, algorithm, tmp_path, undisturbed):
     with Network(tmp_path, 1) as network:
         if not network.separate:

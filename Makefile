@@ -25,7 +25,7 @@ TOGETHER := --numprocesses 3 --dist worksteal
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos proof-hosts cost-hosts speed contribute peers suite suite-setup search test test-all test-hosts test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos proof-hosts cost-hosts speed contribute peers suite suite-setup search test test-all test-hosts test-long test-pipeline image image-repro image-verify image-parts image-test up up-hosts down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -161,8 +161,11 @@ image-test: setup ## build and test the image, with no registry and an engine of
 up: ## the pipeline and an MLflow server that it logs to, in containers (MLFLOW_PORT=5000)
 	OWNER=$$(id -u):$$(id -g) $(COMPOSE) up
 
+up-hosts: ## the pipeline over three hosts, each a container (A3C_BENCH_SECRET=…: what they know and nobody else)
+	OWNER=$$(id -u):$$(id -g) $(COMPOSE) up --abort-on-container-exit --exit-code-from head head joining joining-too
+
 down: ## end what `make up` started; the server's data stay in its volume
-	$(COMPOSE) down
+	$(COMPOSE) --profile hosts down
 
 wheel: setup ## build the wheel of this commit into dist/ (TAG=v1.2.3: fails unless that is its version)
 	@[ -z "$(TAG)" ] || grep -qxF 'version = "$(TAG:v%=%)"' pyproject.toml \

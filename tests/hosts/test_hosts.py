@@ -13,6 +13,7 @@ from conftest import ROOT, small_config, small_params, wait_until, write_params
 from network import Network, end, kill, results
 
 from a3c_bench.evidence.hosts import faults
+from a3c_bench.training.share import Share
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(170)]
 ALGORITHMS = ("nstep", "episodic", "ppo")
@@ -62,8 +63,14 @@ def test_hosts_compute_the_bits_of_one(hosts, workers, tmp_path, alone):
             training = network.train(algorithm, hosts, workers=workers, **SHORT)
             assert training.wait(timeout=120) == 0, network.said(0)
             assert results(network.home(0)) == alone(algorithm)
+        last = network.said(0).splitlines()[-1]
+        assert [int(found) for found in re.findall(r"(\d+) actors, waits \d+ %", last)] == [
+            len(Share(number, hosts).actors(8)) for number in range(hosts)
+        ]
         for number in range(1, hosts):
+            wait_until(lambda one=number: network.said(one).count("is complete") == len(ALGORITHMS))
             assert network.said(number).count("joins ") == len(ALGORITHMS), network.said(number)
+            assert not network.newest_copy(number)
 
 
 def test_a_network_in_torch_has_the_bits_of_one_host(tmp_path):

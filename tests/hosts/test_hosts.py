@@ -171,6 +171,7 @@ def test_a_clusters_tools_start_a_training(tool, tmp_path, alone):
         for number in (0, 1):
             assert network.processes[number].wait(timeout=90) == 0, network.said(number)
         assert "joins nstep seed 0" in network.said(1)
+        assert "leaves: there was no further training at 10.77.0.1:29400 in 4 s" in network.said(1)
         assert results(network.home(0)) == alone("nstep")
 
 

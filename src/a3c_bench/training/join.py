@@ -104,6 +104,7 @@ class Joiner:
                 channel.close()
         if not joined:
             raise BadInputError(f"HEAD:PORT: there was no training at {self._where} in {self._patience:g} s")
+        say(f"leaves: there was no further training at {self._where} in {self._patience:g} s")
 
     def _connected(self) -> Channel | None:
         """A connection with the head, as soon as there is one; None where patience ends before."""

@@ -25,7 +25,7 @@ TOGETHER := --numprocesses 3 --dist worksteal
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos speed contribute peers suite suite-setup search test test-all test-hosts test-long test-pipeline image image-repro image-verify image-parts image-test up down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos proof-hosts cost-hosts speed contribute peers suite suite-setup search test test-all test-hosts test-long test-pipeline image image-repro image-verify image-parts image-test up up-hosts down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -84,6 +84,12 @@ other-systems:
 chaos: setup ## strike trainings with faults and compare their results, and try bad inputs (FAULTS=207; about half an hour)
 	@$(RUN) chaos $(if $(FAULTS),--faults $(FAULTS))
 
+proof-hosts: setup ## train over two to four hosts, strike them, compare the bits, write reports/hosts (as root; FAULTS=70; about half an hour, goes on where it was)
+	@$(RUN) proof-hosts $(if $(FAULTS),--faults $(FAULTS))
+
+cost-hosts: setup ## measure what several hosts cost and bring, write reports/hosts (as root; about five minutes)
+	@$(RUN) cost-hosts $(if $(SLICES),--slices $(SLICES))
+
 speed: setup ## measure the figures of speed against floor and textbook loop (about 25 minutes)
 	@$(RUN) speed
 
@@ -120,7 +126,7 @@ test: setup lint ## lint, types and the tests that are fast, several at once
 test-all: setup lint ## lint, types and all tests but those of the pipeline and the image (about ten minutes)
 	$(VENV)/bin/pytest $(TOGETHER) -m 'not pipeline and not image and not long and not hosts'
 
-test-hosts: setup ## one training over several hosts, which are network namespaces here (as root; FAULTS=6; about three minutes)
+test-hosts: setup ## one training over several hosts, which are network namespaces here (as root; FAULTS=10; about five minutes)
 	$(if $(FAULTS),FAULTS=$(FAULTS)) $(VENV)/bin/pytest tests/hosts -m hosts --numprocesses 2 --dist worksteal
 
 test-long: setup ## many bad inputs, strange environments and trainings at once (about fifteen minutes)
@@ -155,8 +161,11 @@ image-test: setup ## build and test the image, with no registry and an engine of
 up: ## the pipeline and an MLflow server that it logs to, in containers (MLFLOW_PORT=5000)
 	OWNER=$$(id -u):$$(id -g) $(COMPOSE) up
 
+up-hosts: ## the pipeline over three hosts, each a container (A3C_BENCH_SECRET=…: what they know and nobody else)
+	OWNER=$$(id -u):$$(id -g) $(COMPOSE) up --abort-on-container-exit --exit-code-from head head joining joining-too
+
 down: ## end what `make up` started; the server's data stay in its volume
-	$(COMPOSE) down
+	$(COMPOSE) --profile hosts down
 
 wheel: setup ## build the wheel of this commit into dist/ (TAG=v1.2.3: fails unless that is its version)
 	@[ -z "$(TAG)" ] || grep -qxF 'version = "$(TAG:v%=%)"' pyproject.toml \

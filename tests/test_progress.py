@@ -65,3 +65,18 @@ def test_the_time_left_is_of_the_steps_taken_now(clock, capsys):
         clock[0] = 10.0
         shown(75, 1500, np.empty(0))
     assert capsys.readouterr().out == "train: 75 % · 1,500 env steps · 50 steps/s · recent return nan · 0:00:10 left\n"
+
+
+HOSTS = [{"name": "the head", "actors": 4, "waiting": 0.125}, {"name": "b", "actors": 3, "waiting": 0.5}]
+
+
+def test_the_hosts_that_train_together_are_told_of(clock, capsys, monkeypatch):
+    with Progress("train", 100, lambda: HOSTS) as shown:
+        clock[0] = 10.0
+        shown(20, 5000, np.array([10.0]))
+        monkeypatch.setenv("A3C_BENCH_LOG", "json")
+        clock[0] = 30.0
+        shown(40, 9000, np.array([10.0]))
+    line, told = capsys.readouterr().out.splitlines()
+    assert "recent return 10 · the head 4 actors, waits 12 % · b 3 actors, waits 50 %" in line
+    assert json.loads(told)["hosts"] == HOSTS

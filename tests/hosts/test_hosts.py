@@ -13,6 +13,7 @@ from conftest import ROOT, small_config, small_params, wait_until, write_params
 from network import Network, end, kill, results
 
 from a3c_bench.evidence.hosts import faults
+from a3c_bench.training.share import Share
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(170)]
 ALGORITHMS = ("nstep", "episodic", "ppo")
@@ -62,8 +63,28 @@ def test_hosts_compute_the_bits_of_one(hosts, workers, tmp_path, alone):
             training = network.train(algorithm, hosts, workers=workers, **SHORT)
             assert training.wait(timeout=120) == 0, network.said(0)
             assert results(network.home(0)) == alone(algorithm)
+        last = network.said(0).splitlines()[-1]
+        assert [int(found) for found in re.findall(r"(\d+) actors, waits \d+ %", last)] == [
+            len(Share(number, hosts).actors(8)) for number in range(hosts)
+        ]
         for number in range(1, hosts):
+            wait_until(lambda one=number: network.said(one).count("is complete") == len(ALGORITHMS))
             assert network.said(number).count("joins ") == len(ALGORITHMS), network.said(number)
+            assert not network.newest_copy(number)
+
+
+def test_a_network_in_torch_has_the_bits_of_one_host(tmp_path):
+    """Where torch is imported before the training is known."""
+    network = {"network": "examples.networks.dense:Normalised", "hidden": None, "total_steps": 2_000}
+    found = []
+    for hosts in (1, 2):
+        with Network(tmp_path / str(hosts), hosts) as hosted:
+            for number in range(1, hosts):
+                hosted.join(number)
+            training = hosted.train("nstep", hosts, **SHORT, nstep=network)
+            assert training.wait(timeout=120) == 0, hosted.said(0)
+            found.append(results(hosted.home(0)))
+    assert found[0] == found[1]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +93,7 @@ def undisturbed():
     return cache(lambda algorithm: faults.alone(small_config(), algorithm))
 
 
-@pytest.mark.parametrize(("number", "kind", "algorithm"), itertools.islice(faults.plan(), FAULTS))
+@pytest.mark.parametrize(("number", "kind", "algorithm"), list(itertools.islice(faults.plan(), FAULTS)))
 def test_a_fault_at_a_random_turn_is_survived(number, kind, algorithm, tmp_path, undisturbed):
     with Network(tmp_path, 1) as network:
         if not network.separate:
@@ -150,6 +171,7 @@ def test_a_clusters_tools_start_a_training(tool, tmp_path, alone):
         for number in (0, 1):
             assert network.processes[number].wait(timeout=90) == 0, network.said(number)
         assert "joins nstep seed 0" in network.said(1)
+        assert "leaves: there was no further training at 10.77.0.1:29400 in 4 s" in network.said(1)
         assert results(network.home(0)) == alone("nstep")
 
 

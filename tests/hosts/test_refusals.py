@@ -9,6 +9,8 @@ from conftest import ROOT, WITHOUT_MLFLOW, small_params, write_params
 from network import SECRET
 from ruamel.yaml import YAML
 
+from a3c_bench.training.join import differences
+
 
 @pytest.mark.parametrize(
     ("arguments", "variables", "words"),
@@ -55,7 +57,7 @@ def test_a_head_that_cannot_be_one_says_so_in_one_line(changes, variables, words
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_port_in_use_is_named(a3c_bench, workspace):
+def test_a_port_in_use_by_a_second_head_or_anybody_is_named(a3c_bench, workspace):
     write_params(workspace, small_params(hosts=2))
     with socket.create_server(("127.0.0.1", 0)) as other:
         where = f"127.0.0.1:{other.getsockname()[1]}"
@@ -75,3 +77,43 @@ def test_a_clusters_files_say_what_hosts_need_to_know():
     batch = (ROOT / "examples" / "cluster" / "slurm.sbatch").read_text()
     for script in (host["command"][0], *re.findall(r"examples/cluster/\S+\.sh", batch)):
         assert os.access(ROOT / script, os.X_OK), script
+
+
+def test_compose_starts_a_head_and_as_many_as_join_it():
+    services = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())["services"]
+    hosts = {name: service for name, service in services.items() if service.get("profiles") == ["hosts"]}
+    head, known = hosts["head"], hosts["head"]["environment"]
+    assert len(hosts) == int(known["A3C_BENCH_HOSTS"]) == 3
+    assert known["A3C_BENCH_HEAD"].split(":")[0] == "head" and head["command"] == ["repro"]
+    for name in hosts.keys() - {"head"}:
+        assert hosts[name]["command"] == ["join", known["A3C_BENCH_HEAD"], "--interface", "eth0"]
+        assert hosts[name]["environment"]["A3C_BENCH_SECRET"] == known["A3C_BENCH_SECRET"]
+    (started,) = re.findall(r"code-from head (.+)", (ROOT / "Makefile").read_text())
+    assert set(started.split()) == set(hosts)
+
+
+def test_a_head_that_is_not_there_is_waited_for_and_then_named(a3c_bench):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        where = f"127.0.0.1:{free.getsockname()[1]}"
+    result = a3c_bench("join", where, "--interface", "lo", "--patience", "1", A3C_BENCH_SECRET=SECRET)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        f"a3c-bench: waits for a training at {where}",
+        f"a3c-bench: HEAD:PORT: there was no training at {where} in 1 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("numpy", "1.0", "numpy is 1.0, and the head's 2.4"),
+        ("python", "3.9.1", "python is 3.9.1, and the head's 3.11"),
+        ("code", "another", "code is another, and the head's 2.4"),
+        ("env", "Acrobot-v1", "env is Acrobot-v1, and the head's 2.4"),
+        ("own_code", None, "own_code is None, and the head's 2.4"),
+    ],
+)
+def test_what_differs_between_hosts_is_named(key, value, words):
+    theirs = {"numpy": "2.4", "python": "3.11", "code": "2.4", "env": "2.4", "own_code": "2.4", "gymnasium": "1"}
+    assert differences(theirs, {**theirs, key: value}) == [words]
+    assert differences(theirs, dict(theirs)) == []

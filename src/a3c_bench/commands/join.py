@@ -20,7 +20,10 @@ def run(
     """Be a further host of the head's trainings: join, compute, leave, and wait for the next."""
     prepare_to_compute()
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # It takes seconds, which no training shall wait for.
+    from a3c_bench.networks.torch_module import PINS
+
+    # It takes seconds, which no training shall wait for; a network in torch needs it imported with its bits pinned.
+    os.environ.update(PINS)
     start_workers_server("torch.distributed")
     from a3c_bench.kernels.library import open_kernels
     from a3c_bench.results.checkpoints import copies, identity

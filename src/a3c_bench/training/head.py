@@ -89,6 +89,8 @@ class Head:
         self._arrival = threading.Condition()
         self._together: list[OtherHost] = []
         self._company: Company | None = None
+        self._came_late: set[str] = set()
+        """Hosts for which training began again: for each once, or one that comes and goes would use up all restarts."""
         self._begun = False
         self._actors, self._seconds = config.algorithm(algorithm).actors, config.checkpoint.seconds
         self._copies_due, self._copying = time.monotonic() + self._seconds, list[threading.Thread]()
@@ -205,8 +207,10 @@ class Head:
             self._copies_due = time.monotonic() + self._seconds
         if len(self._together) < self.hosts - 1:
             self._drop_the_lost()
-            if self._waiting:
-                raise LateHostError(f"host {self._waiting[0].name} takes part from here on")
+            late = [channel.name for channel in self._waiting if channel.name not in self._came_late]
+            if late:
+                self._came_late.update(late)
+                raise LateHostError(f"host {late[0]} takes part from here on")
 
     def hosts_now(self) -> list[dict[str, Any]]:
         """Of every host that trains: its name, how many actors it has, and the share of their time its workers wait."""

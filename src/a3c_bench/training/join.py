@@ -88,9 +88,11 @@ class Joiner:
     def run(self) -> None:
         """Join, and wait for the next; return when there is none for `patience` seconds.
 
-        Raises `BadInputError` where it is refused.
+        Raises `BadInputError` where it is refused, or there was none at all.
         """
+        joined = False
         while (channel := self._connected()) is not None:
+            joined = True
             try:
                 self._join(channel)
             except (EOFError, OSError) as error:
@@ -100,6 +102,9 @@ class Joiner:
                 raise BadInputError(f"the head at {self._where}: {error}") from None
             finally:
                 channel.close()
+        if not joined:
+            raise BadInputError(f"HEAD:PORT: there was no training at {self._where} in {self._patience:g} s")
+        say(f"leaves: there was no further training at {self._where} in {self._patience:g} s")
 
     def _connected(self) -> Channel | None:
         """A connection with the head, as soon as there is one; None where patience ends before."""

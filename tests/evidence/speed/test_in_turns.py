@@ -44,7 +44,7 @@ def test_only_one_contestant_runs_at_a_time(short):
         config = small_config()
         pair = [stack.enter_context(in_turns.counting(floor.work, 1, config, "nstep")) for _ in range(2)]
         before = [contestant.env_steps() for contestant in pair]
-        in_turns._slice(pair[0])
+        in_turns._slice(pair[0], in_turns.SLICE_SECONDS)
         assert pair[0].env_steps() > before[0]
         assert pair[1].env_steps() == before[1]
 
@@ -55,7 +55,7 @@ def test_a_contestant_is_tended_while_it_runs(short):
     with in_turns.counting(floor.work, 1, small_config(), "nstep") as contestant:
         process = psutil.Process(contestant.processes[0])
         tended = in_turns.Contestant([process.pid], contestant.env_steps, lambda: states.append(process.status()))
-        in_turns._slice(tended)
+        in_turns._slice(tended, in_turns.SLICE_SECONDS)
         assert states and psutil.STATUS_STOPPED not in states
         wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
 

@@ -1,6 +1,6 @@
 """A table that grows by a row for every case, and goes on where it was interrupted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ class Cases:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a case, and write the file."""
-        self.rows.append({**row, CODE: self._code})
-        rows = [[one.get(name) for name in self._columns] for one in self.rows]
-        write_all({self.path: csv_bytes(self._columns, rows)})
+        self.extend([row])
+
+    def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add cases that are measured together, and write the file."""
+        self.rows += [{**row, CODE: self._code} for row in rows]
+        table = [[one.get(name) for name in self._columns] for one in self.rows]
+        write_all({self.path: csv_bytes(self._columns, table)})

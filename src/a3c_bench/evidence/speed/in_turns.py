@@ -48,27 +48,38 @@ class Contestant:
 
 
 def rates_in_turns(
-    contestants: Sequence[Contestant], slices: int, show: Callable[[int], None] = lambda done: None
+    contestants: Sequence[Contestant],
+    slices: int,
+    show: Callable[[int], None] = lambda done: None,
+    seconds: float = SLICE_SECONDS,
 ) -> Doubles:
-    """Env steps per second (slices, contestants), in a random order for each slice."""
+    """Env steps per second (slices, contestants), in a random order for each slice of so many seconds."""
     order = stream(0, Role.PROFILE)
     rates = np.empty((slices, len(contestants)))
     for number, row in enumerate(rates):
         for index in order.permutation(len(contestants)):
-            row[index] = _slice(contestants[index])
+            row[index] = _slice(contestants[index], seconds)
         show(number + 1)
     return rates
 
 
-def _slice(contestant: Contestant) -> float:
+def _slice(contestant: Contestant, seconds: float) -> float:
     contestant.signal(signal.SIGCONT)
     time.sleep(SETTLING_SECONDS)
     before, start = contestant.env_steps(), time.perf_counter()
-    contestant.meanwhile(SLICE_SECONDS)
+    contestant.meanwhile(seconds)
     after, end = contestant.env_steps(), time.perf_counter()
     contestant.tend()
     contestant.signal(signal.SIGSTOP)
     return (after - before) / (end - start)
+
+
+def endless(config: Config, algorithm: str) -> Config:
+    """The params with more updates than are ever made here."""
+    settings = config.algorithm(algorithm)
+    per_rollout = settings.updates_per_rollout
+    most = MOST_TURNS // settings.actors // per_rollout * per_rollout
+    return config.with_algorithm(algorithm, settings.with_budget(min(UPDATES, most)))
 
 
 Meanwhile = Callable[[Pool, float], object]
@@ -83,13 +94,8 @@ def training(
     **changes: Any,
 ) -> Iterator[Contestant]:
     """A training without an end, with `changes` of the params' top-level keys."""
-    settings = config.algorithm(algorithm)
-    per_rollout = settings.updates_per_rollout
-    most = MOST_TURNS // settings.actors // per_rollout * per_rollout
-    budget = settings.with_budget(min(UPDATES, most))
-    endless = config.changed(**changes).with_algorithm(algorithm, budget)
-    begun = 4 * settings.actors
-    with Pool(Job(endless, algorithm, 0, describe(config.recipe))) as pool:
+    begun = 4 * config.algorithm(algorithm).actors
+    with Pool(Job(endless(config.changed(**changes), algorithm), algorithm, 0, describe(config.recipe))) as pool:
         while int(pool.tables.turn[0]) < begun:
             pool.receive(SETTLING_SECONDS)
         contestant = Contestant(

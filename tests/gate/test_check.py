@@ -172,7 +172,7 @@ def test_bad_bases_are_named_in_one_line(repository):
     repository.suite()
     for arguments, said in {
         ("--base", "HEAD~1"): "has no benchmarks in tests/benchmarks",
-        ("--base", "nowhere"): "BASE: 'nowhere' is not a commit here",
+        ("--base", "nowhere"): "base: 'nowhere' is not a commit here",
     }.items():
         code, output = repository.check(*arguments)
         assert code == 2
@@ -231,3 +231,68 @@ def test_interrupted_it_leaves_nothing(repository, number):
     psutil.wait_procs(children, timeout=10)
     assert not any(child.is_running() for child in children)
     repository.assert_clean()
+
+
+OTHERS = """
+import fast
+
+
+def test_plain(benchmark):
+    assert benchmark(fast.total, {calls}) > 0
+
+
+def test_no_benchmark():
+    raise AssertionError("it would be run")
+"""
+
+
+@pytest.mark.slow
+def test_another_projects_suite_is_timed_with_its_own_layout_and_rounds(repository):
+    """A package beside its tests, and benchmarks that leave their rounds to pytest-benchmark."""
+    for name, text in {
+        "fast/__init__.py": "def total(calls):\n    return sum(range(calls))\n",
+        "tests/conftest.py": "",
+    }.items():
+        path = repository.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    suite = repository.folder / "tests" / "test_speed.py"
+    for calls in (2_000, 8_000):
+        suite.write_text(OTHERS.format(calls=calls))
+        repository.commit()
+    command = [sys.executable, "-m", "a3c_bench.gate", "--base", "HEAD~1", "--output", "judged"]
+    result = subprocess.run(
+        command, cwd=repository.folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1, result.stdout + result.stderr
+    (comparison,) = json.loads((repository.folder / "judged" / "verdicts.json").read_text())["comparisons"]
+    assert (comparison["name"], comparison["verdict"]) == ("tests/test_speed.py::test_plain", "slower")
+    assert 3 < comparison["ratio"] < 5
+    assert len(comparison["ratios"]) == comparison["pairs"]
+    repository.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--base", "HEAD", "--prepare", "echo no compiler; exit 3"], "prepare: 'echo no compiler; exit 3' failed"),
+        (["--base", "HEAD", "--benchmarks", "nowhere"], "has no benchmarks in nowhere"),
+        (["--base", "HEAD", "--select", "three"], "no benchmark has 'three' in its name, say test_sum[one]"),
+        (["--base", "HEAD", "--budget", "0"], "--budget: 0 is not more than 0 seconds"),
+    ],
+)
+def test_what_cannot_be_judged_is_said(repository, arguments, said):
+    repository.suite()
+    command = [sys.executable, "-m", "a3c_bench.gate", *arguments]
+    result = subprocess.run(
+        command, cwd=repository.folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert said in result.stderr
+    repository.assert_clean()
+
+
+def test_it_starts_without_the_packages_that_only_the_rest_needs():
+    heavy = "gymnasium", "pydantic", "rich", "typer", "scipy", "mlflow", "torch", "matplotlib"
+    code = f"import sys; sys.modules.update(dict.fromkeys({heavy!r})); import a3c_bench.gate.__main__"
+    subprocess.run([sys.executable, "-c", code], env=environment(), check=True)

@@ -17,7 +17,14 @@ def run(
 ) -> None:
     """Time the current commit beside another revision, in turns; exit code 1 if it is slower."""
     require_own_source()
+    from a3c_bench.errors import BadInputError
+    from a3c_bench.evidence.gate_proof import own_settings
     from a3c_bench.gate import check
+    from a3c_bench.gate.settings import GateError
 
-    if not check.run(base, select, budget):
+    try:
+        passed = check.run(own_settings(base=base, select=select, **({"budget": budget} if budget else {})))
+    except GateError as error:
+        raise BadInputError(str(error)) from None
+    if not passed:
         raise typer.Exit(1)

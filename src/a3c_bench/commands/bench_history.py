@@ -13,6 +13,6 @@ def run(
 ) -> None:
     """Log the benchmarks of a commit of the main branch to MLflow."""
     require_own_source()
-    from a3c_bench.gate import history
+    from a3c_bench.tracking import benchmarks
 
-    history.run(results)
+    benchmarks.run(results)

@@ -11,6 +11,6 @@ def run(
 ) -> None:
     """Measure how often bench-check raises a false alarm and which slowdowns it finds; writes reports/gate."""
     require_own_source()
-    from a3c_bench.gate import proof
+    from a3c_bench.evidence import gate_proof
 
-    proof.run(runs)
+    gate_proof.run(runs)

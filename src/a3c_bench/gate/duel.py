@@ -8,65 +8,90 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import psutil
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from a3c_bench.arrays import Doubles
-from a3c_bench.errors import BadInputError
 from a3c_bench.gate import turns
-from a3c_bench.gate.checkouts import SUITE
-from a3c_bench.math_threads import without_limit
+from a3c_bench.gate.settings import GateError, Settings
 
-LOG_LINES = 15
+CAN_BIND = hasattr(os, "sched_setaffinity")
+"""Some systems leave it to themselves on which core a process runs."""
 # Plugins that only take time to load.
 OPTIONS = ("-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest")
+# Of benchmarks that leave their rounds to pytest-benchmark: many and short ones see the same drift in both processes,
+# and some milliseconds outweigh what a turn costs.
+ROUNDS = ("--benchmark-min-time=0.004", "--benchmark-max-time=0.2", "--benchmark-min-rounds=5")
 
 
 @dataclass(frozen=True)
 class Timings:
     """What one process measured of one benchmark: seconds per call, round by round, and the work of a call."""
 
-    seconds: Doubles
-    group: str
-    env_steps: float | None
+    seconds: NDArray[np.float64]
+    group: str = ""
+    work: float | None = None
 
 
 Duel = list[Mapping[str, Timings]]
 """Of one process per revision, by the benchmarks' names."""
 
 
-def collect(checkout: Path) -> list[str]:
-    """The names of a checkout's benchmarks, in the order in which pytest runs them."""
-    if not (checkout / SUITE).is_dir():
-        return []
-    command = [*_pytest(checkout), "--collect-only", "--benchmark-enable", str(SUITE)]
-    result = subprocess.run(
-        command, cwd=checkout, env=_environment(checkout), capture_output=True, text=True, check=False
+def prepare(checkout: Path, settings: Settings) -> None:
+    """Run the settings' command there, if they have one; raises `GateError` when it fails."""
+    if not settings.prepare:
+        return
+    result = subprocess.run(  # noqa: S602 (the command is the user's own)
+        settings.prepare,
+        shell=True,
+        cwd=checkout,
+        env=dict(settings.environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
+    if result.returncode:
+        raise GateError(f"prepare: {settings.prepare!r} failed in {checkout.name}: {_last_line(result.stdout)}")
+
+
+def collect(checkout: Path, settings: Settings) -> list[str]:
+    """The names of a checkout's benchmarks, in the order in which pytest runs them."""
+    folder = settings.folder(checkout)
+    if folder is None:
+        return []
+    command = [*_pytest(checkout, settings), "--collect-only", "--benchmark-only", "-p", "turns", folder]
+    with TemporaryDirectory(prefix="bench-check-") as plugin:
+        shutil.copy(turns.__file__, plugin)
+        variables = _environment(checkout, settings, Path(plugin))
+        result = subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True, check=False)
     if result.returncode not in {0, 5}:
-        raise BadInputError(
-            f"{checkout.name}: its benchmarks cannot be collected: {_last_line(result.stdout + result.stderr)}"
+        raise GateError(
+            f"{checkout.name}: {settings.python} cannot collect the benchmarks in {folder}: "
+            f"{_last_line(result.stdout + result.stderr)}"
         )
     return [line for line in result.stdout.splitlines() if "::" in line]
 
 
-def run(checkouts: Sequence[Path], names: Sequence[Sequence[str]], order: Generator, folder: Path) -> Duel:
+def run(
+    checkouts: Sequence[Path], names: Sequence[Sequence[str]], order: Generator, folder: Path, settings: Settings
+) -> Duel:
     """Time the benchmarks `names` of each checkout once, in processes that run at once and take turns."""
     shutil.copy(turns.__file__, folder)
     with ExitStack() as stack:
         fighters = [
-            stack.enter_context(_started(number, checkout, own, folder))
+            stack.enter_context(_started(number, checkout, own, folder, settings))
             for number, (checkout, own) in enumerate(zip(checkouts, names, strict=True))
         ]
         _share_turns(fighters, list(dict.fromkeys(name for own in names for name in own)), order)
-        return [fighter.timings() for fighter in fighters]
+        return [fighter.timings(settings.work) for fighter in fighters]
 
 
 @dataclass
@@ -97,6 +122,8 @@ class _Fighter:
 
     def bind(self, cores: set[int]) -> None:
         """Run on these cores only; the processes that it has started too, once for each benchmark."""
+        if not CAN_BIND:
+            return
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
             os.sched_setaffinity(self.process.pid, cores)
             if self._bound != (self.wanted, cores):
@@ -107,7 +134,8 @@ class _Fighter:
     def release(self) -> None:
         """Let it do on any core what is not timed."""
         with suppress(ProcessLookupError):
-            os.sched_setaffinity(self.process.pid, os.sched_getaffinity(0))
+            if CAN_BIND:
+                os.sched_setaffinity(self.process.pid, _all_cores())
 
     def read(self) -> str | None:
         """The next line that it says; None when it has ended."""
@@ -126,33 +154,29 @@ class _Fighter:
         with suppress(BrokenPipeError):
             os.write(self.grant, b"+")
 
-    def timings(self) -> dict[str, Timings]:
-        """What it measured; raises `BadInputError` when a benchmark failed."""
+    def timings(self, work: str) -> dict[str, Timings]:
+        """What it measured, `work` being the key of what a call did; raises `GateError` when a benchmark failed."""
         if self.process.wait():
-            raise BadInputError(f"a benchmark failed in {self.log.stem}: {_last_line(self.log.read_text())}")
+            raise GateError(f"a benchmark failed in {self.log.stem}: {_last_line(self.log.read_text())}")
         found = json.loads(self.result.read_text())["benchmarks"]
         return {
             benchmark["fullname"]: Timings(
                 np.array(benchmark["stats"]["data"]),
                 benchmark["group"] or "",
-                benchmark["extra_info"].get("env_steps"),
+                benchmark["extra_info"].get(work),
             )
             for benchmark in found
         }
 
 
 @contextmanager
-def _started(number: int, checkout: Path, names: Sequence[str], folder: Path) -> Iterator[_Fighter]:
+def _started(number: int, checkout: Path, names: Sequence[str], folder: Path, settings: Settings) -> Iterator[_Fighter]:
     asked, asks = os.pipe()
     granted, grant = os.pipe()
     log, result = folder / f"{checkout.name}.log", folder / f"{number}.json"
-    command = [*_pytest(checkout), "--benchmark-enable", "--benchmark-only", "--benchmark-quiet"]
+    command = [*_pytest(checkout, settings), "--benchmark-only", "--benchmark-quiet", *ROUNDS]
     command += ["-p", "turns", "--benchmark-timer=turns.clock", f"--benchmark-json={result}", *names]
-    variables = {
-        **_environment(checkout),
-        "PYTHONPATH": f"{checkout / 'src'}{os.pathsep}{folder}",
-        turns.PIPES: f"{granted},{asks}",
-    }
+    variables = {**_environment(checkout, settings, folder), turns.PIPES: f"{granted},{asks}"}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=checkout, env=variables, stdout=output, stderr=subprocess.STDOUT, pass_fds=(granted, asks)
@@ -173,7 +197,7 @@ def _started(number: int, checkout: Path, names: Sequence[str], folder: Path) ->
 def _share_turns(fighters: Sequence[_Fighter], names: Sequence[str], order: Generator) -> None:
     """Until all have ended: wait until each asks for a turn, then time those whose benchmark comes first."""
     place = {name: number for number, name in enumerate(names)}
-    cores = os.sched_getaffinity(0)
+    cores = _all_cores()
     one = {int(order.choice(sorted(cores)))}
     while True:
         _hear(fighters)
@@ -204,12 +228,19 @@ def _hear(fighters: Sequence[_Fighter]) -> None:
             fighter.ask()
 
 
-def _pytest(checkout: Path) -> list[str]:
-    return [sys.executable, "-m", "pytest", *OPTIONS, f"--rootdir={checkout}"]
+def _all_cores() -> set[int]:
+    return os.sched_getaffinity(0) if CAN_BIND else set(range(os.cpu_count() or 1))
 
 
-def _environment(checkout: Path) -> dict[str, str]:
-    return {**without_limit(os.environ), "PYTHONPATH": str(checkout / "src")}
+def _pytest(checkout: Path, settings: Settings) -> list[str]:
+    return [settings.python, "-m", "pytest", *OPTIONS, f"--rootdir={checkout}", *settings.pytest, "--benchmark-enable"]
+
+
+def _environment(checkout: Path, settings: Settings, folder: Path) -> dict[str, str]:
+    """With the checkout's source before what is installed, and the folder of the clock."""
+    source = checkout / "src"
+    path = [str(source if source.is_dir() else checkout), str(folder)]
+    return {**settings.environment, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def _last_line(text: str) -> str:

@@ -1,29 +1,24 @@
 """What the gate tells: a table to read, Markdown for a pull request, JSON for programs, and a figure."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
-
 from a3c_bench.gate.checkouts import Revision
-from a3c_bench.gate.verdicts import Comparison, Verdict, summary
-from a3c_bench.report.figures.style import render, use_style
-from a3c_bench.results.files import json_bytes, write_all
+from a3c_bench.gate.verdicts import FALSE_ALARMS, LEAST, MISSES, TOLERANCE, Comparison, Verdict, summary
 
-FOLDER = Path("bench-check")
 ORDER: tuple[Verdict, ...] = ("slower", "missing", "unstable", "faster", "new", "ok")
 COLOURS: dict[Verdict, str] = {"slower": "C3", "faster": "C2", "ok": "C0", "unstable": "C1"}
 MEANINGS: dict[Verdict, str] = {
-    "slower": "the whole interval lies past the tolerance",
+    "slower": f"surely slower, by {100 * LEAST:g} % or more",
     "missing": "the base has it, this commit does not",
-    "unstable": "the interval is still too wide for a verdict",
-    "faster": "the whole interval lies past the tolerance, on the good side",
+    "unstable": "too noisy to tell, even after the whole budget",
+    "faster": f"surely faster, by {100 * LEAST:g} % or more",
     "new": "this commit has it, the base does not",
-    "ok": "the whole interval lies below the tolerance",
+    "ok": f"not slower by {100 * TOLERANCE:g} %",
 }
+HEADER = ("benchmark", "verdict", "time ÷ base", "at least", "at most", "pairs")
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,6 @@ class Result:
     head: Revision
     comparisons: Sequence[Comparison]
     seconds: float
-    tolerance: float
 
     @property
     def failed(self) -> bool:
@@ -49,21 +43,20 @@ class Result:
         return f"{'slower than' if self.failed else 'no slower than'} {self.base}: {said}"
 
 
-def write(result: Result) -> None:
-    """Print the table, and write all there is into `bench-check/`."""
-    table = Table("benchmark", "verdict", "time ÷ base", "interval", "pairs")
-    for comparison in ordered(result.comparisons):
-        table.add_row(*row(comparison))
-    Console().print(table)
-    figures = {FOLDER / f"ratios.{suffix}": content for suffix, content in render(figure(result)).items()}
-    write_all(
-        {
-            FOLDER / "summary.md": markdown(result).encode(),
-            FOLDER / "verdicts.json": json_bytes(as_json(result)),
-            **figures,
-        }
-    )
-    print(f"bench-check: {result.headline} ({result.seconds:.0f} s; {FOLDER}/summary.md)")
+def write(result: Result, folder: Path) -> None:
+    """Print the table, and write all there is into `folder`."""
+    print(table([HEADER, *(row(comparison) for comparison in ordered(result.comparisons))]))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.md").write_text(markdown(result), encoding="utf-8")
+    (folder / "verdicts.json").write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
+    draw(result, folder / "ratios.png")
+    print(f"bench-check: {result.headline} ({result.seconds:.0f} s; {folder}/summary.md)")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines whose columns stand below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def ordered(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -77,11 +70,12 @@ def label(name: str) -> str:
     return short.replace("[", " ").replace("]", "").replace("_", " ").replace("-", " ")
 
 
-def row(comparison: Comparison) -> tuple[str, str, str, str, str]:
+def row(comparison: Comparison) -> tuple[str, ...]:
     """A line of the tables."""
-    ratio = "–" if comparison.ratio is None else f"{comparison.ratio:.3f}"
-    interval = "–" if comparison.low is None else f"[{comparison.low:.3f}, {comparison.high:.3f}]"
-    return label(comparison.name), comparison.verdict, ratio, interval, str(comparison.pairs or "–")
+    numbers = (
+        "–" if number is None else f"{number:.3f}" for number in (comparison.ratio, comparison.low, comparison.high)
+    )
+    return label(comparison.name), comparison.verdict, *numbers, str(comparison.pairs or "–")
 
 
 def markdown(result: Result) -> str:
@@ -90,13 +84,13 @@ def markdown(result: Result) -> str:
     lines = [
         f"### Benchmarks: {result.headline}",
         "",
-        "| benchmark | verdict | time ÷ base | interval | pairs |",
-        "| --- | --- | --- | --- | --- |",
+        "| " + " | ".join(HEADER) + " |",
+        "| " + " | ".join("---" for _ in HEADER) + " |",
         *("| " + " | ".join(row(comparison)) + " |" for comparison in ordered(result.comparisons)),
         "",
         f"{result.head} beside {result.base}, timed in turns on one machine, {result.seconds:.0f} s. Ratio: "
-        f"interquartile mean over pairs of processes. Intervals: bootstrap over pairs, 95 % for the whole suite. "
-        f"Tolerance: {100 * result.tolerance:g} %.",
+        f"Hodges–Lehmann estimate over pairs of processes. At least: wrong in {100 * FALSE_ALARMS:g} % of whole "
+        f"suites; at most: wrong for {100 * MISSES:g} % of benchmarks (Wilcoxon).",
         "",
         *(f"- `{verdict}`: {MEANINGS[verdict]}" for verdict in ORDER if verdict in found),
     ]
@@ -108,22 +102,25 @@ def as_json(result: Result) -> dict[str, object]:
     return {**asdict(result), "failed": result.failed}
 
 
-def figure(result: Result) -> Figure:
-    """Every benchmark's ratio and interval, beside the tolerance."""
-    use_style()
-    timed = [comparison for comparison in result.comparisons if comparison.pairs]
+def draw(result: Result, path: Path) -> None:
+    """Every benchmark's ratio and what it is at least and at most, where matplotlib is installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    timed = [comparison for comparison in result.comparisons if comparison.ratio]
     figure = Figure(figsize=(7.0, 1.2 + 0.22 * len(timed)), layout="constrained")
     axes = figure.subplots()
-    axes.axvspan(1 / (1 + result.tolerance), 1 + result.tolerance, color="0.92", zorder=0)
-    axes.axvline(1, color="0.6", linewidth=1)
+    axes.axvspan(1 / (1 + LEAST), 1 + LEAST, color="0.92", zorder=0)
+    axes.axvline(1 + TOLERANCE, color="0.6", linewidth=1, linestyle=":")
     for place, comparison in enumerate(timed):
-        colour = COLOURS.get(comparison.verdict, "0.5")
-        if comparison.low is not None and comparison.high is not None:
-            axes.plot([comparison.low, comparison.high], [place, place], color=colour, linewidth=2)
-        axes.plot([comparison.ratio or 1], [place], "o", color=colour, markersize=4)
+        colour, middle = COLOURS.get(comparison.verdict, "0.5"), comparison.ratio or 1
+        axes.plot([comparison.low or middle, comparison.high or middle], [place, place], color=colour, linewidth=2)
+        axes.plot([middle], [place], "o", color=colour, markersize=4)
     axes.set_yticks(range(len(timed)), [label(comparison.name) for comparison in timed])
     axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"time ÷ base, for the same work (grey: within {100 * result.tolerance:g} %)")
+    axes.set_xlabel(
+        f"time ÷ base, for the same work (grey: within {100 * LEAST:g} %; dots: {100 * TOLERANCE:g} % slower)"
+    )
     figure.suptitle(result.headline, fontweight="bold")
-    return figure
+    figure.savefig(path, dpi=150)

@@ -1,24 +1,31 @@
-"""From paired timings to a verdict: the arithmetic of the gate, without clocks and processes."""
+"""From paired timings to a verdict: the arithmetic of the gate, without clocks and processes.
+
+A pair of processes gives one ratio. Of a commit beside itself the logarithms of these ratios lie symmetrically around
+zero, whatever the noise is, because either process could have been the other. So Wilcoxon's signed-rank test, turned
+into an interval by averaging the ratios two by two (Hodges and Lehmann 1963), holds its level with nothing assumed of
+the noise.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 
-from a3c_bench.arrays import Doubles
 from a3c_bench.gate.duel import Duel, Timings
-from a3c_bench.seeding import Role, stream
-from a3c_bench.stats import interquartile_mean
 
 Verdict = Literal["ok", "slower", "faster", "unstable", "missing", "new"]
+Doubles = NDArray[np.float64]
 
-TOLERANCE = 0.05
-SUITE_LEVEL = 0.05
-"""The share of whole suites of which one interval or more may miss its true ratio."""
-RESAMPLES = 4999
-LOOKS = (8, 11, 15, 20, 30, 45)
+TOLERANCE, LEAST = 0.05, 0.02
+"""A slowdown of the first is to be found; one below the second is left alone. Between them either verdict is right."""
+FALSE_ALARMS = 0.025
+"""The share of suites without a change in which one benchmark or more may be called slower."""
+MISSES = 0.05
+"""The share of benchmarks slower by `TOLERANCE` that may be called ok."""
+LOOKS = (8, 11, 15, 20, 30, 45, 70)
 """Pairs after which it is asked whether a verdict is clear, besides at the end; whoever looks often finds something."""
 
 
@@ -31,8 +38,12 @@ class Comparison:
     verdict: Verdict
     ratio: float | None = None
     low: float | None = None
+    """It is at least this, so surely that an alarm may rest on it; None: too few pairs for that."""
     high: float | None = None
+    """It is at most this, so surely that the benchmark can be left alone."""
     pairs: int = 0
+    ratios: tuple[float, ...] = ()
+    """Of every pair, in the order in which they were timed."""
 
     @property
     def fails(self) -> bool:
@@ -48,51 +59,57 @@ def pair_ratio(base: Timings, candidate: Timings) -> float:
     """
     rounds = min(len(base.seconds), len(candidate.seconds))
     ratio = float(np.median(np.log(candidate.seconds[:rounds] / base.seconds[:rounds])))
-    if base.env_steps and candidate.env_steps:
-        ratio -= float(np.log(candidate.env_steps / base.env_steps))
+    if base.work and candidate.work:
+        ratio -= float(np.log(candidate.work / base.work))
     return ratio
 
 
-def interval(ratios: Doubles, benchmarks: int) -> tuple[float, float]:
-    """The bootstrap interval of the interquartile mean of `ratios`, one per pair of processes.
-
-    Its level is so high that all `benchmarks` of a suite, at all looks, together keep `SUITE_LEVEL` (Bonferroni).
-    Percentile intervals of few values are too short: theirs are taken farther out (Hesterberg, "What Teachers Should
-    Know About the Bootstrap", 2015, section 3.3).
-    """
-    if np.ptp(ratios) == 0:
-        return float(ratios[0]), float(ratios[0])
-    pairs = len(ratios)
-    tail = stats.norm.cdf(np.sqrt(pairs / (pairs - 1)) * stats.t.ppf(level(benchmarks) / 2, pairs - 1))
-    found = stats.bootstrap(
-        (ratios,),
-        interquartile_mean,
-        n_resamples=RESAMPLES,
-        confidence_level=1 - 2 * tail,
-        method="percentile",
-        rng=stream(0, Role.BOOTSTRAP),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+@cache
+def cut(pairs: int, level: float) -> int:
+    """So many of the lowest averages lie below the truth by chance with at most this probability; 0: too few pairs."""
+    # How many of the 2^pairs choices of signs give each sum of ranks.
+    chances = np.ones(1)
+    for rank in range(1, pairs + 1):
+        without = np.concatenate([chances, np.zeros(rank)])
+        chances = (without + np.roll(without, rank)) / 2
+    return int(np.searchsorted(np.cumsum(chances), level, side="right"))
 
 
-def level(benchmarks: int) -> float:
-    """How often one interval may miss the truth."""
-    return SUITE_LEVEL / benchmarks / (len(LOOKS) + 1)
+def averages(ratios: Doubles) -> Doubles:
+    """Of every two values, and of each with itself, sorted; their median is the estimate of Hodges and Lehmann."""
+    first, second = np.triu_indices(len(ratios))
+    return np.sort((ratios[first] + ratios[second]) / 2)
 
 
-def pairs_for_alarm(benchmarks: int) -> int:
-    """So many pairs that chance alone hardly puts all of them on one side, however large the noise is."""
-    return 1 + int(np.ceil(-np.log2(level(benchmarks))))
+def lower(ratios: Doubles, level: float) -> float:
+    """What the true ratio falls below with at most this probability; minus infinity: too few pairs to say."""
+    least = cut(len(ratios), level)
+    return float(averages(ratios)[least - 1]) if least else -np.inf
 
 
-def judge(low: float, high: float, tolerance: float = TOLERANCE) -> Verdict:
-    """The verdict of an interval of log-ratios; `unstable` where it lies on both sides of a border."""
-    border = float(np.log1p(tolerance))
-    if low > border:
+def upper(ratios: Doubles, level: float) -> float:
+    """What the true ratio exceeds with at most this probability."""
+    return -lower(-ratios, level)
+
+
+def alarm_level(benchmarks: int) -> float:
+    """How often one look at one benchmark may raise a false alarm, so that all looks at all of a suite keep theirs."""
+    return FALSE_ALARMS / benchmarks / (len(LOOKS) + 1)
+
+
+def miss_level() -> float:
+    """How often one look may take a benchmark that is too slow for one that is not."""
+    return MISSES / (len(LOOKS) + 1)
+
+
+def judge(ratios: Doubles, benchmarks: int) -> Verdict:
+    """The verdict on log-ratios, one for each pair; `unstable`: more pairs would be needed."""
+    least, tolerance = np.log1p((LEAST, TOLERANCE))
+    if lower(ratios, alarm_level(benchmarks)) > least:
         return "slower"
-    if high < -border:
+    if upper(ratios, alarm_level(benchmarks)) < -least:
         return "faster"
-    return "ok" if high < border else "unstable"
+    return "ok" if upper(ratios, miss_level()) < tolerance else "unstable"
 
 
 @dataclass
@@ -104,7 +121,6 @@ class Bout:
     """The benchmarks of the two revisions."""
     suite: int | None = None
     """How many benchmarks share the suite's level; None: those that both have."""
-    tolerance: float = TOLERANCE
     ratios: dict[str, list[float]] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     settled: dict[str, Comparison] = field(default_factory=dict)
@@ -132,8 +148,7 @@ class Bout:
     @property
     def suspects(self) -> list[str]:
         """Open ones that look slower than is tolerated: worth more pairs than the others."""
-        border = np.log1p(self.tolerance)
-        return [name for name in self.worth_timing if interquartile_mean(self.ratios.get(name, [0.0])) > border]
+        return [name for name in self.worth_timing if np.median(self.ratios.get(name, [0.0])) > np.log1p(LEAST)]
 
     def add(self, duel: Duel) -> None:
         """Take in a pair of processes, and settle what is clear."""
@@ -145,25 +160,26 @@ class Bout:
             if len(self.ratios.get(name, [])) not in LOOKS:
                 continue
             comparison = self.compare(name)
-            if comparison.verdict != "unstable":
+            # What may well have become faster is worth the pairs that show it.
+            perhaps_faster = lower(np.array(self.ratios[name]), miss_level()) < -np.log1p(TOLERANCE)
+            if comparison.verdict in {"slower", "faster"} or (comparison.verdict == "ok" and not perhaps_faster):
                 self.settled[name] = comparison
 
     def compare(self, name: str) -> Comparison:
         """What the pairs so far say of a benchmark."""
-        ratios = np.array(self.ratios.get(name, []))
+        ratios, suite = np.array(self.ratios.get(name, [])), self.suite or len(self.common)
         found = Comparison(name, self.groups.get(name, ""), "unstable", pairs=len(ratios))
         if len(ratios) == 0:
             return found
-        ratio = float(np.exp(interquartile_mean(ratios)))
-        if len(ratios) < min(LOOKS):
-            return replace(found, ratio=ratio)
-        suite = self.suite or len(self.common)
-        low, high = interval(ratios, suite)
-        verdict = judge(low, high, self.tolerance)
-        # So few values can all lie on one side by chance; all of them near 1 they lie because they are.
-        if len(ratios) < pairs_for_alarm(suite) and judge(-high, -low, self.tolerance) != verdict:
-            verdict = "unstable"
-        return replace(found, ratio=ratio, low=float(np.exp(low)), high=float(np.exp(high)), verdict=verdict)
+        low, high = lower(ratios, alarm_level(suite)), upper(ratios, miss_level())
+        return replace(
+            found,
+            verdict=judge(ratios, suite) if len(ratios) >= min(LOOKS) else "unstable",
+            ratio=float(np.exp(np.median(averages(ratios)))),
+            low=float(np.exp(low)) if np.isfinite(low) else None,
+            high=float(np.exp(high)) if np.isfinite(high) else None,
+            ratios=tuple(np.exp(ratios).round(5).tolist()),
+        )
 
     def comparisons(self) -> list[Comparison]:
         """All benchmarks of both revisions, those that are gone and those that are new too."""

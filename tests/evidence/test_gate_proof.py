@@ -6,8 +6,9 @@ import pytest
 from conftest import ROOT
 
 from a3c_bench.errors import BadInputError
-from a3c_bench.gate import duel, proof
-from a3c_bench.gate.proof import Run
+from a3c_bench.evidence import gate_proof as proof
+from a3c_bench.evidence.gate_proof import Run
+from a3c_bench.gate import duel
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_patch_that_does_not_fit_is_told(checkout):
 
 
 def test_the_benchmark_that_is_concerned_exists():
-    assert any(name.endswith(f"::{proof.CONCERNED}") for name in duel.collect(ROOT))
+    assert any(name.endswith(f"::{proof.CONCERNED}") for name in duel.collect(ROOT, proof.own_settings()))
 
 
 def test_runs_come_back_from_the_table_and_are_counted(tmp_path, monkeypatch):
@@ -60,5 +61,5 @@ def test_all_that_must_be_shown_is_repeated_often_enough():
     runs = {}
     for scenario in proof.SCENARIOS:
         runs[scenario.slowdown] = runs.get(scenario.slowdown, 0) + scenario.runs
-    assert runs == {0.0: 20, 0.05: 10, 0.1: 10, 0.2: 10, 0.5: 10}
-    assert sum(scenario.runs for scenario in proof.SCENARIOS if scenario.busy) == 30
+    assert runs == {0.0: 40, 0.05: 10, 0.1: 10, 0.2: 10, 0.5: 10}
+    assert sum(scenario.runs for scenario in proof.SCENARIOS if scenario.busy) == 40

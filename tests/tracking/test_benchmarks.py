@@ -5,7 +5,7 @@ import mlflow
 import pytest
 
 from a3c_bench.errors import BadInputError
-from a3c_bench.gate import history
+from a3c_bench.tracking import benchmarks as history
 
 BENCHMARKS = [{"fullname": "tests/benchmarks/test_parts.py::test_rollout[nstep]", "stats": {"median": 0.25}}]
 

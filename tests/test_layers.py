@@ -28,7 +28,7 @@ LAYERS = (
     {"learning"},
     {"algorithms"},
     {"config"},
-    {"evaluation", "suite"},
+    {"evaluation", "pictures", "suite"},
     {"training"},
     {"results"},
     {"tracking"},

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import Env
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from a3c_bench.arrays import Doubles
@@ -61,13 +62,18 @@ def picture(environment: Env[Any, Any]) -> Image.Image:
     drawn = environment.render()
     if isinstance(drawn, list | tuple):
         drawn = drawn[-1]
-    image = _written(drawn) if isinstance(drawn, str) else Image.fromarray(np.asarray(drawn)).convert("RGB")
+    image = _written(drawn) if isinstance(drawn, str) else Image.fromarray(_bytes(np.asarray(drawn))).convert("RGB")
     # A picture of few pixels keeps its squares.
     smaller = image.width < PANEL[0] and image.height < PANEL[1]
     fitted = ImageOps.contain(image, PANEL, Image.Resampling.NEAREST if smaller else Image.Resampling.BICUBIC)
     panel = Image.new("RGB", PANEL, PAPER)
     panel.paste(fitted, ((PANEL[0] - fitted.width) // 2, (PANEL[1] - fitted.height) // 2))
     return panel
+
+
+def _bytes(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Pixels as they are, or shares of white (MinAtar's) as numbers up to 255."""
+    return np.rint(pixels * 255).astype(np.uint8) if pixels.dtype.kind == "f" and pixels.max() <= 1 else pixels
 
 
 def _written(text: str) -> Image.Image:

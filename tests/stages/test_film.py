@@ -83,6 +83,13 @@ class Grey(Picture):
         return super().render()[:, :, 0]
 
 
+class Shares(Picture):
+    """As MinAtar's."""
+
+    def render(self):
+        return super().render() / 255
+
+
 class Words(Plain):
     metadata: ClassVar = {"render_modes": ["human", "ansi"]}
 
@@ -136,6 +143,7 @@ GREY = (100, 100, 100)
         (Picture, "rgb_array", "", {GREY}),
         (Pictures, "rgb_array_list", "", {GREY}),
         (Grey, "rgb_array", "", {GREY}),
+        (Shares, "rgb_array", "", {GREY}),
         (Words, "ansi", "", None),
         (Plain, None, "it has no render mode that gives one", None),
         (Window, None, "it has no render mode that gives one", None),

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import pytest
+from browser import looked_at
 from conftest import ROOT
 from ruamel.yaml import YAML
 
@@ -123,7 +124,21 @@ def test_the_page_is_of_the_cells_that_there_are(small, workspace, capsys):
     assert rows["CartPole-v1"]["reached"] == {"a2c": True, "ppo": True}
     text = (suite_report.OUT / "README.md").read_text()
     assert "| Acrobot-v1 | nstep | 2 of 2 |" in text and "CartPole-v1 ppo, 1 of 2 seeds" in text
-    assert (suite_report.OUT / "index.html").read_text().count("<svg") == 1
+    assert (suite_report.OUT / "index.html").read_text().count("<svg") == 2
+
+
+@pytest.mark.parametrize("width", [1400, 1000, 390])
+def test_the_page_fits_wherever_it_is_read(small, tmp_path_factory, width):
+    for environment in small.environments:
+        for algorithm in small.algorithms:
+            finished(Cell(environment, algorithm, 0), -123.456)
+            finished(Cell(environment, algorithm, 1), -234.567)
+    suite_report.run(small)
+    found = looked_at((suite_report.OUT / "index.html").absolute(), width, tmp_path_factory.mktemp("browser"))
+    assert found["page"][0] == found["page"][1] and not found["broken"] and not found["outside"]
+    narrow = width == 390
+    assert bool(found["narrow"]) == narrow
+    assert narrow or not found["scrolled"], "nothing is cut off"
 
 
 def finished(cell, mean):

@@ -106,7 +106,7 @@ def test_environments_stand_apart(a3c_bench, repository):
     assert cartpole.count("<svg") == acrobot.count("<svg") == 2
     assert '<td class="left">same bits</td>' in cartpole
     assert acrobot.count('<td class="left">other environment</td>') == 1
-    assert "same bits</td>" not in acrobot and "-80.0" not in cartpole
+    assert "same bits</td>" not in acrobot and "−80.0" not in cartpole
 
 
 @pytest.mark.parametrize(

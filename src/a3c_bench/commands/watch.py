@@ -6,7 +6,7 @@ import typer
 
 from a3c_bench.cli import checked
 from a3c_bench.commands import Algorithm, Seed, chosen, number
-from a3c_bench.errors import BadInputError
+from a3c_bench.errors import BadInputError, describe_error
 
 if TYPE_CHECKING:
     from a3c_bench.config import Config
@@ -27,9 +27,6 @@ def run(
 
 def show(config: "Config", algorithm: str, seed: int, moment: Moment, episodes: int) -> None:
     """Play greedy episodes, the first from the evaluation's start; raises `BadInputError` without a screen."""
-    import gymnasium
-    import pygame
-
     from a3c_bench.environments.make import describe, make_shown
     from a3c_bench.evaluation import evaluation_start, play
     from a3c_bench.results.files import film_path
@@ -42,8 +39,8 @@ def show(config: "Config", algorithm: str, seed: int, moment: Moment, episodes: 
             *_, total = play(policy, environment, evaluation_start(seed) + episode)
             print(f"{algorithm} seed {seed}, {moment}: episode {episode + 1}, return {total:g}", flush=True)
         environment.close()
-    except (gymnasium.error.Error, pygame.error) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # Each package has its own for a screen that is missing.
+        reason = describe_error(error)
         raise BadInputError(
             f"watch: no window can be opened ({reason}); {film_path(algorithm)} shows the same without a screen"
         ) from None

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from a3c_bench.report.aggregate import band, read_curve
-from a3c_bench.report.figures.style import PALETTE, QUIET, THOUSANDS, WIDTH
+from a3c_bench.report.figures.style import PALETTE, QUIET, THOUSANDS, is_narrow
 from a3c_bench.results.cells import evaluated, trained
 from a3c_bench.results.files import read_json
 from a3c_bench.results.tables import read_csv
@@ -20,7 +22,7 @@ REFERENCES = FOLDER / "references.csv"
 SOURCES = {
     "RL-Zoo": "https://github.com/DLR-RM/rl-baselines3-zoo/blob/22e3ff2450fd92033f7f032915e1f64894a09584/benchmark.md"
 }
-COLUMNS, PANEL_HEIGHT = 3, 1.9
+COLUMNS, NARROW_COLUMNS, PANEL_HEIGHT = 3, 2, 1.9
 POLICIES = ("greedy", "sampled")
 Group = tuple[str, str]
 """An environment and an algorithm."""
@@ -83,9 +85,9 @@ def curves(groups: Mapping[Group, list[Cell]]) -> pd.DataFrame:
 def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
     """A panel for every environment: its algorithms' learning curves, and the published scores as lines."""
     environments = list(dict.fromkeys(bands["environment"]))
-    columns = min(COLUMNS, len(environments))
+    columns = min(NARROW_COLUMNS if is_narrow() else COLUMNS, len(environments))
     rows = -(-len(environments) // columns)
-    figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(mpl.rcParams["figure.figsize"][0], PANEL_HEIGHT * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).flat
     algorithms = sorted(set(bands["algorithm"]))
     colors = dict(zip(algorithms, sns.color_palette(PALETTE, len(algorithms)), strict=True))
@@ -99,7 +101,8 @@ def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Map
         for line, name in zip((":", "--"), ("a2c", "ppo"), strict=True):
             if name in published.get(environment, {}):
                 axis.axhline(published[environment][name]["score"], color=QUIET, linestyle=line, linewidth=1)
-        axis.set_title(environment, fontsize="small")
+        axis.set_title(environment, fontsize="x-small" if is_narrow() else "small")
+        axis.xaxis.set_major_locator(MaxNLocator(3 if is_narrow() else 5))
         axis.xaxis.set_major_formatter(THOUSANDS)
         axis.tick_params(labelsize="x-small")
         axis.set_xlim(left=0)
@@ -111,7 +114,9 @@ def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Map
     for line, name in ((":", "RL-Zoo A2C"), ("--", "RL-Zoo PPO")):
         drawn.plot([], [], color=QUIET, linestyle=line, linewidth=1, label=name)
     handles, labels = drawn.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small")
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=2 if is_narrow() else len(labels), fontsize="small"
+    )
     return figure
 
 

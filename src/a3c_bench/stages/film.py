@@ -3,19 +3,21 @@
 import io
 import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from gymnasium import Env
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from a3c_bench.algorithms.base import Policy
 from a3c_bench.config import Config
 from a3c_bench.environments.make import describe, make_shown
 from a3c_bench.environments.recipe import Recipe
 from a3c_bench.evaluation import evaluation_start, play
+from a3c_bench.pictures import INK, PANEL, PAPER, QUIET, Acted, picture, plot_of, render_mode
 from a3c_bench.progress import Progress, conclude
 from a3c_bench.results.files import Moment, film_path, train_folder, write_all
 from a3c_bench.results.models import load_policy, moments
@@ -23,7 +25,6 @@ from a3c_bench.results.tables import read_csv
 from a3c_bench.tracking.tracker import Tracker
 
 WORDS: dict[Moment, str] = {"early": "early in training", "half": "half-way", "end": "at the end"}
-PANEL = (300, 200)
 LABEL_HEIGHT, GAP = 44, 10
 FRAMES = 170
 """At most so many of an episode that lasts as long as any may."""
@@ -31,7 +32,6 @@ LAST_FRAME_MILLISECONDS = 2000
 USUAL_FRAMES_PER_SECOND = 30
 LARGEST_BYTES = 1_500_000
 QUALITIES = (60, 30, 10)
-PAPER, INK, QUIET = "#fefefe", "#1b1f24", "#59636e"
 
 
 @dataclass(frozen=True)
@@ -45,35 +45,49 @@ class Take:
 
 def run(config: Config, algorithm: str) -> None:
     """Film an episode of each moment, from the same start, and write the picture."""
-    # No screen is needed to draw, and none is opened.
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    draw_without_a_screen()
     seed, environment = config.seeds[0], describe(config.recipe)
     with Tracker("film", config, algorithm, seed) as tracker:
         digests = read_csv(train_folder(algorithm, seed) / "digests.csv").drop_duplicates("turn")
-        takes = []
+        takes, (mode, why) = [], render_mode(config.recipe)
         with Progress(f"film {algorithm}", len(WORDS)) as progress:
             for done, (moment, row) in enumerate(moments(len(digests)).items()):
                 progress.show(done, WORDS[moment])
                 title = f"{WORDS[moment]}: {digests['env_step'].iloc[row]:,} env steps"
                 policy = load_policy(config, algorithm, seed, environment, moment)
-                takes.append(record(title, policy, config.recipe, seed))
+                takes.append(record(title, policy, config.recipe, seed, mode))
         target = film_path(algorithm)
         write_all({target: encode(takes, milliseconds(config.recipe))})
         finals = ", ".join(f"{take.returns[-1]:g} {WORDS[moment]}" for moment, take in zip(WORDS, takes, strict=True))
-        conclude(f"film {algorithm}", f"{target}: returns {finals}", file=str(target))
+        without = f"; actions, as {config.env} gives no picture ({why})" if why else ""
+        conclude(f"film {algorithm}", f"{target}: returns {finals}{without}", file=str(target))
         tracker.artifacts([target])
 
 
-def record(title: str, policy: Policy, recipe: Recipe, seed: int) -> Take:
-    """Film one greedy episode; of an environment that draws no pictures the panel stays empty."""
-    modes = make_shown(recipe).metadata.get("render_modes", ())
-    environment = make_shown(recipe, "rgb_array" if "rgb_array" in modes else None)
+def draw_without_a_screen() -> None:
+    """No screen is needed to draw, and none is opened: pygame and MuJoCo learn so from variables."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    if sys.platform == "linux" and not os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:
+        # By default MuJoCo asks for a window, and ends the process when it gets none the second time.
+        os.environ.setdefault("MUJOCO_GL", "egl")
+
+
+def record(title: str, policy: Policy, recipe: Recipe, seed: int, mode: str | None) -> Take:
+    """Film one greedy episode in a render mode; without one its actions are plotted."""
+    environment = Acted(make_shown(recipe, mode))
+    every = stride(environment)
     frames, returns, total = [], [], 0.0
     for step, total in enumerate(play(policy, environment, evaluation_start(seed))):
-        if step % stride(environment) == 0:
-            frames.append(picture(environment))
+        if step % every == 0:
             returns.append(total)
+            if mode is not None:
+                frames.append(picture(environment))
     environment.close()
+    if mode is None:
+        actions = np.array(environment.actions)
+        frames = [plot_of(actions, index * every) for index in range(len(returns))]
+        # The whole of it, whether or not its last step is one of those that are filmed.
+        frames[-1] = plot_of(actions, len(actions))
     return Take(title, frames, [*returns[:-1], total])
 
 
@@ -88,15 +102,6 @@ def milliseconds(recipe: Recipe) -> int:
     environment = make_shown(recipe)
     rate: float = environment.metadata.get("render_fps", USUAL_FRAMES_PER_SECOND)
     return round(1000 * stride(environment) / rate)
-
-
-def picture(environment: Env[Any, Any]) -> Image.Image:
-    """The environment as it is now, fitted into a panel."""
-    panel = Image.new("RGB", PANEL, PAPER)
-    if environment.render_mode is not None:
-        drawn = ImageOps.contain(Image.fromarray(np.asarray(environment.render())), PANEL)
-        panel.paste(drawn, ((PANEL[0] - drawn.width) // 2, (PANEL[1] - drawn.height) // 2))
-    return panel
 
 
 def encode(takes: Sequence[Take], frame_milliseconds: int) -> bytes:

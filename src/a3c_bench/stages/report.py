@@ -237,13 +237,26 @@ def _largest_share(row: "pd.Series[Any]") -> str:
 
 
 def films(config: Config) -> dict[str, dict[str, Any]]:
-    """The animated pictures that there are, by algorithm, as a page holds them: in base 64, and whether bright."""
+    """The animated pictures that there are, by algorithm, and their ends, in base 64 for a page; whether bright."""
     paths = {algorithm: film_path(algorithm) for algorithm in config.algorithms}
     found = {name: picture(path) for name, path in paths.items() if path.exists()}
     return {
-        name: {"picture": base64.b64encode(content).decode(), "bright": is_bright(content)}
+        name: {
+            "picture": base64.b64encode(content).decode(),
+            "end": base64.b64encode(last_frame(content)).decode(),
+            "bright": is_bright(content),
+        }
         for name, content in found.items()
     }
+
+
+def last_frame(content: bytes) -> bytes:
+    """How an animated picture ends: on paper, where nothing moves, it says more than the beginning."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as image:
+        image.seek(getattr(image, "n_frames", 1) - 1)
+        image.convert("RGB").save(buffer, "WEBP", quality=70)
+    return buffer.getvalue()
 
 
 def is_bright(content: bytes) -> bool:

@@ -7,7 +7,7 @@ from a3c_bench.environments.make import describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.progress import conclude
 from a3c_bench.report import suite as page
-from a3c_bench.report.figures.style import for_page, render_all, use_style
+from a3c_bench.report.figures.style import NARROW, for_page, render, render_all, use_style
 from a3c_bench.report.pages import render_template
 from a3c_bench.repository import last_commit
 from a3c_bench.results.files import REPORTS, write_all
@@ -23,6 +23,9 @@ def run(suite: Suite) -> None:
     if not any(groups.values()):
         raise BadInputError("suite: no cell is complete; `make suite ENVS=Acrobot-v1` trains and evaluates some")
     table, bands, published = page.scores(groups), page.curves(groups), page.references()
+    # What is drawn last leaves the usual look behind.
+    use_style(NARROW)
+    narrow = render(page.small_multiple(bands, published), ("svg",))["svg"]
     use_style()
     drawn = render_all({"learning": page.small_multiple(bands, published)})
     context = {
@@ -33,6 +36,7 @@ def run(suite: Suite) -> None:
         "sources": page.SOURCES,
         "commit": last_commit(),
         "svg": for_page(drawn["learning.svg"]),
+        "narrow": for_page(narrow),
     }
     write_all(
         {

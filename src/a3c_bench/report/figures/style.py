@@ -1,6 +1,7 @@
 """The look that all figures share, and how they become files."""
 
 import io
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +15,8 @@ WIDTH, HEIGHT = 7.0, 3.6
 NARROW = 3.9
 """Inches, for a phone: panels stand below one another."""
 LETTERS_PER_INCH = 9.4
+KEPT_TOGETHER = re.compile(r"(?<=\d) (?=[%×]|of \d)|(?<=\d of) (?=\d)")
+"""Spaces of a title at which no line ends: 5 of 5, 49 %."""
 PALETTE = "colorblind"
 SCHEDULE_STYLE = {"ordered": "-", "hogwild": "--"}
 THOUSANDS = EngFormatter(sep="")
@@ -54,6 +57,7 @@ def is_narrow() -> bool:
 
 def headline(figure: Figure, title: str) -> None:
     """Set the title, in lines of about the same length, broken between words only."""
+    title = KEPT_TOGETHER.sub("\u00a0", title)
     lines = -(-len(title) // int(LETTERS_PER_INCH * figure.get_figwidth()))
     # A little more than an equal share for each line, so that none is left with a word or two.
     wrapped = textwrap.fill(title, len(title) // lines + 8, break_long_words=False, break_on_hyphens=False)

@@ -105,7 +105,7 @@ def threads_map(points: pd.DataFrame, schedule: str, title: str) -> Figure:
     for axis, name in zip(axes, algorithms, strict=True):
         table = mine[mine["algorithm"] == name].pivot(index="threads", columns="workers", values="env_steps_per_second")
         label = {"label": "thousand env steps per second"}
-        sns.heatmap(table / 1000, annot=True, fmt=".3g", cmap="viridis", ax=axis, cbar_kws=label, square=False)
+        sns.heatmap(table / 1000, annot=True, fmt=",.0f", cmap="viridis", ax=axis, cbar_kws=label, square=False)
         axis.set(title=name, xlabel="workers", ylabel="threads per worker")
     headline(figure, title)
     return figure

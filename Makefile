@@ -193,7 +193,10 @@ bench-proof: setup ## measure the false alarms of bench-check, and what it finds
 	@$(RUN) bench-proof $(if $(RUNS),--runs $(RUNS))
 
 mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
-	@echo "http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?workflowType=machine_learning"
+	@# The experiment's number is 1 in a store of this project alone.
+	@number=$$($(VENV)/bin/python -c 'import sqlite3; print(*sqlite3.connect("file:mlflow.db?mode=ro", uri=True).execute( \
+		"select experiment_id from experiments where name = ?", ["a3c-bench"]).fetchone())' 2>/dev/null); \
+	echo "http://127.0.0.1:$(or $(PORT),5000)/#/experiments/$${number:-1}/runs?workflowType=machine_learning"
 	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
 docs: setup .docs/.installed ## build the documentation's site, strictly, into .docs/site/index.html

@@ -1,14 +1,19 @@
 """The documentation held against the code: what is generated is whole, what is shown is accepted."""
 
 import importlib.util
+import json
 import re
+import subprocess
+import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, environment
 from ruamel.yaml import YAML
 
 import a3c_bench
 from a3c_bench.config import parse_config
+from a3c_bench.environments.make import describe
+from a3c_bench.environments.recipe import Recipe
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
@@ -21,6 +26,12 @@ def reference():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def committed(pattern):
+    """The files of this kind that are in git."""
+    command = ["git", "ls-files", pattern]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
 
 
 def tables(markdown):
@@ -105,3 +116,99 @@ def test_experiments_that_a_page_shows_are_accepted(line):
     for pick in (0, -1) if "--queue" in line else (0,):
         values = {key: value if value.startswith("[") else value.split(",")[pick] for key, value in pairs}
         parse_config(changed({key: read.load(value) for key, value in values.items()}))
+
+
+TABLES = sorted(
+    {re.sub(r"(train|evaluate)/\w+/seed-\d+", r"\1/<algorithm>/seed-<n>", name) for name in committed("reports/*.csv")}
+)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_column_of_a_table_is_explained(name):
+    rows = {
+        row[0].strip("`"): row[2] for rows in tables((ROOT / "docs" / "files.md").read_text()).values() for row in rows
+    }
+    path = ROOT / name.replace("<algorithm>", "nstep").replace("<n>", "0")
+    assert re.findall(r"`(\w+)`", rows[name])[:1] == path.read_text().partition("\n")[0].split(",")[:1]
+    missing = set(path.read_text().partition("\n")[0].split(",")) - set(re.findall(r"`(\w+)`", rows[name]))
+    assert not missing
+
+
+def test_the_wrapper_that_a_page_shows_works(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "wrappers.md").read_text(), re.DOTALL)
+    (tmp_path / "my_wrappers.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    wrapped = describe(Recipe("CartPole-v1", wrappers=("my_wrappers:Centred",))).make_single()
+    wrapped.reset(seed=0)
+    wrapped.unwrapped.state = (1.0, 0.0, 0.0, 0.0)
+    assert wrapped.step(0)[1] == pytest.approx(0.9)
+
+
+def links():
+    """Every relative link of a page: its file and the heading that it names."""
+    for page in (*PAGES, ROOT / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", page.read_text()):
+            path, _, heading = target.partition("#")
+            yield page, page.parent / path if path else page, heading
+
+
+def test_links_lead_to_files_and_headings_that_are_there():
+    for page, path, heading in links():
+        assert path.exists(), (page.name, path)
+        if heading and path.suffix == ".md":
+            titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, page.name
+
+
+NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
+
+
+def told(output):
+    """What a person reads of an output; figures are pictures, and compared by nobody."""
+    return "".join(output.get("text", [])) or "".join(output["data"].get("text/plain", []))
+
+
+@pytest.mark.slow
+def test_the_notebook_gives_the_outputs_that_it_shows(tmp_path, monkeypatch):
+    """In a process whose program, as in a notebook, comes from no file."""
+    cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
+    (tmp_path / "cells.json").write_text(json.dumps(["".join(cell["source"]) for cell in cells]))
+    result = subprocess.run(
+        [sys.executable, "-c", IN_CELLS],
+        cwd=tmp_path,
+        env=environment(MPLBACKEND="agg"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    for cell, said in zip(cells, json.loads((tmp_path / "said.json").read_text()), strict=True):
+        shown = [told(output) for output in cell["outputs"] if "image/png" not in output.get("data", {})]
+        assert said.strip() == "".join(shown).strip()
+
+
+def test_the_notebook_names_no_machine():
+    assert not re.search(r"/(home|root|tmp|work)/", NOTEBOOK.read_text())
+
+
+IN_CELLS = """
+import ast, json, sys, types
+from pathlib import Path
+
+import pandas as pd
+
+main = types.ModuleType("__main__")
+sys.modules["__main__"] = main
+sys.path.insert(0, "")
+said = []
+for cell in json.loads(Path("cells.json").read_text()):
+    *body, last = ast.parse(cell).body
+    value = None
+    if isinstance(last, ast.Expr):
+        exec(compile(ast.Module(body, []), "<cell>", "exec"), main.__dict__)
+        value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), main.__dict__)
+    else:
+        exec(compile(cell, "<cell>", "exec"), main.__dict__)
+    said.append("" if value is None else repr(value))
+Path("said.json").write_text(json.dumps(said))
+"""

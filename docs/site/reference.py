@@ -1,5 +1,6 @@
 """Writes the tables of the params and of the commands, as markdown, into a folder: `reference.py FOLDER`."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -96,8 +97,30 @@ def api() -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def notebook() -> str:
+    """The notebook of examples/ with the outputs that are saved in it."""
+    return (
+        "\n\n".join(map(cell_markdown, json.loads((ROOT / "examples" / "notebook.ipynb").read_text())["cells"])) + "\n"
+    )
+
+
+def cell_markdown(cell: dict[str, Any]) -> str:
+    """Its text, one level deeper than in the notebook; or its code, and what came of it."""
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        return re.sub("^#", "##", source)
+    parts = [f"```python\n{source}\n```"]
+    for output in cell["outputs"]:
+        data = output.get("data", {"text/plain": output.get("text", [])})
+        if "image/png" in data:
+            parts.append(f"![What the cell draws](data:image/png;base64,{''.join(data['image/png'].split())})")
+        else:
+            parts.append(f"```text\n{''.join(data['text/plain'])}\n```")
+    return "\n\n".join(parts)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, make in {"params": params, "commands": verbs, "api": api}.items():
+    for name, make in {"params": params, "commands": verbs, "api": api, "notebook": notebook}.items():
         (folder / f"{name}.md").write_text(make())

@@ -21,9 +21,11 @@ def run(
     from a3c_bench.evidence.gate_proof import own_settings
     from a3c_bench.gate import check
     from a3c_bench.gate.settings import GateError
+    from a3c_bench.progress import is_quiet
 
+    settings = own_settings(base=base, select=select, **({"budget": budget} if budget else {}))
     try:
-        passed = check.run(own_settings(base=base, select=select, **({"budget": budget} if budget else {})))
+        passed = check.run(settings, told=(lambda *progress: None) if is_quiet() else None)
     except GateError as error:
         raise BadInputError(str(error)) from None
     if not passed:

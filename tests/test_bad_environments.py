@@ -1,8 +1,11 @@
 """Bad environments, params and arguments through the command line: each is told in one line, and nothing hangs."""
 
+import sys
+
 import pytest
 from conftest import small_config
 
+from a3c_bench.evidence import chaos
 from a3c_bench.evidence.chaos.bad_inputs import BadInput, answered, bad_inputs, counts, judged, sample, try_all
 
 pytestmark = pytest.mark.slow
@@ -57,6 +60,24 @@ def test_the_table_counts_by_kind():
 def test_an_input_that_is_good_is_no_answer_to_a_bad_one():
     good = INPUTS[[bad.kind for bad in INPUTS].index("wrong arguments")].params
     assert answered(BadInput("a kind", "good", ["check"], good)).startswith("exit code 0 in place of 2")
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("sleep 60", "it is there after 2 s"),
+        ("sleep 60 & exit 2", "a process of its is there 2 s after its end"),
+        (f"(sleep 0.2) & echo '{LINE.strip()}' >&2; exit 2", ""),
+    ],
+)
+def test_neither_the_command_nor_what_it_starts_may_stay(script, found, tmp_path, monkeypatch):
+    command = tmp_path / "command"
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(command))
+    monkeypatch.setattr(chaos.bad_inputs, "WALL_SECONDS", 2)
+    monkeypatch.setattr(chaos.bad_inputs, "TRACKING_SECONDS", 2)
+    assert answered(BAD) == found
 
 
 def not_told(inputs):

@@ -218,6 +218,23 @@ def test_a_stage_ends_while_its_process_still_waits_for_an_answer(workspace, tem
     assert line.startswith("a3c-bench: MLflow is left out of this stage (")
 
 
+def test_it_leaves_the_cpu_to_others_but_not_for_ever(workspace, temporary, silent_store, monkeypatch):
+    """Where all is busy, a process that never takes its share would log for minutes, and hold up all that wait."""
+    server, address = silent_store
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with tracker():
+        logging = tracking_process()
+        group = Path(f"/proc/{logging.pid}/autogroup")
+        assert logging.nice() == 19
+        assert not group.exists() or group.read_text().endswith("nice 19\n")
+    ended = time.monotonic()
+    wait_until(lambda: not group.exists() or group.read_text().endswith("nice 0\n"), 100)
+    assert time.monotonic() - ended > 20
+    if os.geteuid() == 0:
+        wait_until(lambda: logging.nice() == 0)
+    server.close()
+
+
 def test_several_at_once_share_one_pipeline_and_lose_nothing(temporary, runs):
     stages = [tracker(stage) for stage in ("train", "evaluate", "film")]
     for stage in stages:

@@ -77,7 +77,8 @@ class Channel:
             start_new_session=True,
         )
         _started.append(process)
-        _step_aside(process.pid)
+        # It takes only what others leave over of the CPU.
+        set_priority(process.pid, LEAST_PRIORITY)
         return process
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -155,12 +156,14 @@ class Channel:
         say(LEFT_OUT.format(why))
 
 
-def _step_aside(session: int) -> None:
-    """Let a process that leads its session take only what others leave over of the CPU."""
+def set_priority(session: int, niceness: int) -> None:
+    """Of a process that leads its session, and is alone in it; what the system does not allow is left as it is."""
+    # Linux may give every session a share of its own, whatever the priority of the processes in it.
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, session, LEAST_PRIORITY)
-        # Linux may give every session a share of its own, whatever the priority of the processes in it.
-        Path(f"/proc/{session}/autogroup").write_text(str(LEAST_PRIORITY), encoding="utf-8")
+        Path(f"/proc/{session}/autogroup").write_text(str(niceness), encoding="utf-8")
+    with suppress(OSError):
+        for thread in Path(f"/proc/{session}/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
 
 
 def _line(message: Mapping[str, Any]) -> bytes:

@@ -22,7 +22,7 @@ from typing import Any
 from a3c_bench.errors import describe_error, printable
 from a3c_bench.repository import repository_root
 from a3c_bench.tracking import presence
-from a3c_bench.tracking.channel import LEFT_OUT
+from a3c_bench.tracking.channel import LEFT_OUT, set_priority
 from a3c_bench.tracking.curves import Metric
 from a3c_bench.tracking.mlflow_run import MlflowRun
 
@@ -35,6 +35,8 @@ QUEUE_SECONDS = 600.0
 """For so long it waits for others that log in this repository: each of them is done within its own patience."""
 LATE_SECONDS = 2.0
 """Before MLflow is imported, unless the stage has ended: a training of a second is not disturbed by it."""
+MODEST_SECONDS = 30.0
+"""After its stage it goes on leaving the CPU to others; then it takes its share, or would not end on a busy machine."""
 POLL_SECONDS = 0.05
 TELLING_SECONDS = 5.0
 LAST = "end"
@@ -68,6 +70,9 @@ class Logger:
         except _ToldToEndError:
             last, patience, self._hurries = _ended("KILLED"), ENDING_SECONDS, True
         self._over.set()
+        share = threading.Timer(MODEST_SECONDS, set_priority, (os.getpid(), 0))
+        share.daemon = True
+        share.start()
         self._run.stop_watching()
         self._jobs.put(last)
         try:

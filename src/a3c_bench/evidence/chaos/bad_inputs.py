@@ -28,6 +28,8 @@ from a3c_bench.results.files import BAD_INPUTS, csv_bytes
 
 AT_ONCE = 4
 CPU_SECONDS, WALL_SECONDS = 5, 30.0
+TRACKING_SECONDS = 120.0
+"""After its end: the process that logs to MLflow takes only what others leave over of the CPU, here little."""
 LONGEST_LINE = 1000
 BAD_INPUT, FAILED = 2, 1
 """Exit codes: an input that is wrong, and a training that failed."""
@@ -266,13 +268,16 @@ def answered(bad: BadInput) -> str:
         place(folder / PARAMS_FILE)
         if bad.module is not None:
             (folder / MODULE).write_bytes(bad.module)
-        process = _start(bad, folder)
-        try:
-            said, errors = process.communicate(timeout=WALL_SECONDS)
-        except subprocess.TimeoutExpired:
-            return f"it, or a process of its, is there after {WALL_SECONDS:.0f} s"
-        finally:
-            kill_session(process)
+        with _start(bad, folder) as process:
+            try:
+                process.wait(WALL_SECONDS)  # one line fits into a pipe, whoever reads it
+                said, errors = process.communicate(timeout=TRACKING_SECONDS)
+            except subprocess.TimeoutExpired:
+                if process.poll() is None:
+                    return f"it is there after {WALL_SECONDS:g} s"
+                return f"a process of its is there {TRACKING_SECONDS:g} s after its end"
+            finally:
+                kill_session(process)
     return judged(bad, process.returncode, *(text.decode(errors="replace") for text in (said, errors)))
 
 

@@ -27,15 +27,6 @@ class Unpackable(CartPoleEnv):
         return observation, self._own.random(), terminated, truncated, info
 
 
-class ShortSeeded(CartPoleEnv):
-    """Takes no seed of more than 32 bits, as MinAtar's."""
-
-    def reset(self, *, seed=None, options=None):
-        if seed is not None:
-            np.random.RandomState(seed)
-        return super().reset(seed=seed, options=options)
-
-
 class Growing(CartPoleEnv):
     """Holds eight million bytes from its hundredth step on."""
 
@@ -168,7 +159,7 @@ def leave(environment):
     os._exit(3)
 
 
-for made in (Unpackable, Growing, PickledByArguments, ShortSeeded):
+for made in (Unpackable, Growing, PickledByArguments):
     gymnasium.register(f"{made.__name__}-v0", made, max_episode_steps=500)
 for made in (Mixed, Pixels, Echo, Late):
     gymnasium.register(f"{made.__name__}-v0", made, max_episode_steps=30)

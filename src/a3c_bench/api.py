@@ -24,7 +24,7 @@ from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import settings_class
 from a3c_bench.config import Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
-from a3c_bench.environments.recipe import Recipe, make_plain
+from a3c_bench.environments.recipe import Recipe, make_plain, register
 from a3c_bench.environments.spaces import as_float32, flat_observation, own_action
 from a3c_bench.errors import BadInputError, describe_error
 from a3c_bench.kernels.library import open_kernels
@@ -202,6 +202,7 @@ def _require_known_to_workers(env: str) -> None:
 
 
 def _exit_unless_registered(env: str) -> None:
+    register(env)
     sys.exit(env not in gymnasium.registry)
 
 

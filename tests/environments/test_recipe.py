@@ -46,18 +46,6 @@ def test_another_time_limit_holds_in_a_vector_too(name):
     assert [vector.step(np.zeros(2, np.int64))[3].tolist() for _ in range(3)] == [[False] * 2] * 2 + [[True] * 2]
 
 
-def test_an_environment_of_short_seeds_gets_the_lower_bits_of_long_ones():
-    recipe = Recipe("odd_environments:ShortSeeded-v0")
-    environment, plain = describe(recipe), gymnasium.make("CartPole-v1")
-    seed = 2**62 + 5
-    expected = plain.reset(seed=5)[0]
-    np.testing.assert_array_equal(environment.make_single().reset(seed=seed)[0], expected)
-    np.testing.assert_array_equal(environment.make_vector(1).reset(seed=seed)[0][0], expected)
-    np.testing.assert_array_equal(make_shown(recipe).reset(seed=seed)[0], expected)
-    unlike = gymnasium.make("CartPole-v1").reset(seed=seed)[0]
-    np.testing.assert_array_equal(describe("CartPole-v1").make_single().reset(seed=seed)[0], unlike)
-
-
 def test_arguments_reach_the_environment():
     environment = describe(Recipe("FrozenLake-v1", env_kwargs='{"map_name": "8x8"}'))
     assert environment.observation == ObservationSpec((64,), "int64")

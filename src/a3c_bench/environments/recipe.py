@@ -50,39 +50,9 @@ def make_own(recipe: Recipe, **options: Any) -> gymnasium.Env[Any, Any]:
     """One environment with its own spaces: as Gymnasium makes it, with its time limit, in the recipe's wrappers."""
     register(recipe.name)
     environment = gymnasium.make(recipe.name, disable_env_checker=True, **{**recipe.options, **options})
-    if _refuses_long_seeds(recipe):
-        environment = ShortSeeds(environment)
     for wrapper in recipe.wrappers:
         environment = _wrapped(environment, wrapper)
     return environment
-
-
-class ShortSeeds(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Seeds an environment with the lower 32 bits of a seed: MinAtar's take no longer ones."""
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """The environment's own `reset`."""
-        return super().reset(seed=None if seed is None else seed % 2**32, options=options)
-
-
-@cache
-def _refuses_long_seeds(recipe: Recipe) -> bool:
-    """Whether a package's environment takes a seed of 32 bits, but none of 63: tried, once in a process."""
-    entry = getattr(gymnasium.registry.get(recipe.name.rpartition(":")[2]), "entry_point", None)
-    if isinstance(entry, str) and entry.startswith("gymnasium."):
-        return False
-    try:
-        environment = gymnasium.make(recipe.name, disable_env_checker=True, **recipe.options)
-        environment.reset(seed=2**32 - 1)
-    except Exception:  # What else is wrong with it comes out where it is used.
-        return False
-    try:
-        environment.reset(seed=2**63 - 1)
-    except (ValueError, OverflowError):
-        return True
-    finally:
-        environment.close()
-    return False
 
 
 def make_plain(recipe: Recipe, **options: Any) -> gymnasium.Env[Any, Any]:

@@ -23,18 +23,18 @@ from a3c_bench.training.worker import Job
 
 RANGES: Mapping[str, Sequence[Any]] = {
     "envs": (2, 4, 8, 16, 32),
-    "rollout_steps": (8, 16, 32, 64, 128, 256),
+    "rollout_steps": (8, 16, 32, 64, 128, 256, 512),
     "learning_rate": (3e-4, 6e-4, 1e-3, 2e-3, 4e-3),
     "gamma": (0.9, 0.98, 0.99, 0.995, 0.999),
     "gae_lambda": (0.9, 0.95, 0.98),
     "value_weight": (0.25, 0.5),
-    "entropy_weight": (0.0, 0.001, 0.01),
+    "entropy_weight": (0.0, 0.001, 0.005, 0.01),
     "max_gradient_norm": (0.5, 1.0),
     "normalize_advantages": (False, True),
     "normalize_observations": (False, True),
     "normalize_rewards": (False, True),
     "epochs": (2, 4, 10),
-    "minibatches": (2, 4, 8, 16),
+    "minibatches": (2, 4, 8, 16, 32),
     "hidden": ([64], [64, 64]),
 }
 """Of these keys those that the algorithm's section has."""

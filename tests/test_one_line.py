@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from a3c_bench import outlook
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import LONGEST, BadInputError, printable
-from a3c_bench.gate import history, proof
+from a3c_bench.evidence import gate_proof
 from a3c_bench.machine import fingerprint
 from a3c_bench.params import read_yaml
 from a3c_bench.report.pages import picture
@@ -22,6 +22,7 @@ from a3c_bench.results.files import MACHINE, csv_bytes, film_path, model_path, r
 from a3c_bench.results.models import load_policy
 from a3c_bench.results.tables import read_csv
 from a3c_bench.stages.report import films
+from a3c_bench.tracking import benchmarks
 
 LONG = "9" * 5000
 
@@ -212,11 +213,11 @@ def test_pictures_and_tables_that_are_no_file_are_refused(no_file, monkeypatch):
         films(config)
     with pytest.raises(BadInputError, match=r"no_file: cannot be read \(not a plain file\)"):
         picture(no_file)
-    monkeypatch.setattr(proof, "GATE_RUNS", no_file)
+    monkeypatch.setattr(gate_proof, "GATE_RUNS", no_file)
     with pytest.raises(BadInputError, match=r"no_file: cannot be read \(not a plain file\)"):
-        proof.read()
+        gate_proof.read()
     with pytest.raises(BadInputError, match=r"no_file: is not what pytest-benchmark writes"):
-        history.run(no_file)
+        benchmarks.run(no_file)
 
 
 @pytest.mark.timeout(60)

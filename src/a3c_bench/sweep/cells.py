@@ -24,11 +24,6 @@ class Cell(NamedTuple):
     """One of the suite's; None: the main pipeline's."""
 
     @property
-    def name(self) -> str:
-        """What it is, as its lines on the screen begin."""
-        return " ".join([*([self.environment] if self.environment else []), self.algorithm, f"seed {self.seed}"])
-
-    @property
     def stages(self) -> list[str]:
         """The stages of DVC that it is."""
         item = [*([self.environment] if self.environment else []), self.algorithm, str(self.seed)]

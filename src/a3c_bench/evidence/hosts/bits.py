@@ -139,6 +139,9 @@ def train(folder: Path, training: Training, hosts: int, workers: int) -> dict[st
         process = network.train_with(config.params(), training.algorithm)
         if process.wait(timeout=PATIENCE_SECONDS):
             raise TrainingError(network.said(0))
-        return {
-            name: md5(content, usedforsecurity=False).hexdigest() for name, content in results(network.home(0)).items()
-        }
+        return hashes(network.home(0))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The md5 of every file that a training has left behind there, by name."""
+    return {name: md5(content, usedforsecurity=False).hexdigest() for name, content in results(folder).items()}

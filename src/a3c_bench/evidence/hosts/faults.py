@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from a3c_bench.config import Checkpoint, Config, Joining
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.evidence.chaos.scene import require
-from a3c_bench.evidence.hosts.bits import ALGORITHMS, digest
+from a3c_bench.evidence.hosts.bits import ALGORITHMS, digest, hashes
 from a3c_bench.evidence.hosts.cases import YES_NO, Cases
-from a3c_bench.evidence.hosts.network import Network, Process, below, end, kill, results
+from a3c_bench.evidence.hosts.network import Network, Process, below, end, kill
 from a3c_bench.evidence.watched import Watched
 from a3c_bench.progress import Progress
 from a3c_bench.report.hosts import FAULTS
@@ -307,13 +306,7 @@ def alone(config: Config, algorithm: str) -> str:
         process = network.train_with(struck_config(config, algorithm, 1).params(), algorithm)
         if process.wait(timeout=PATIENCE_SECONDS):
             raise TrainingError(network.said(0))
-        return digest_of(network.home(0))
-
-
-def digest_of(folder: Path) -> str:
-    """Of all that a training leaves behind."""
-    found = results(folder).items()
-    return digest({name: md5(content, usedforsecurity=False).hexdigest() for name, content in found})
+        return digest(hashes(network.home(0)))
 
 
 def struck(config: Config, number: int, kind: str, algorithm: str, expected: str) -> dict[str, Any]:
@@ -340,7 +333,7 @@ def strike(
                 KINDS[kind](scene)
                 code = scene.leader.wait(timeout=PATIENCE_SECONDS)
                 require(code == 0, f"exit code {code}: {network.said(scene.head)[-300:]}")
-                made = digest_of(network.home(scene.head))
+                made = digest(hashes(network.home(scene.head)))
         except MissedError:
             raise
         except Exception as error:  # whatever it is, it is this fault's row and not the table's end

@@ -48,7 +48,7 @@ def test_cells_are_compared_with_the_lock_where_it_is_of_the_same_params():
 def test_a_kind_is_summed_up():
     rows = [(0, "a", "yes", "yes", 1.0), (1, "a", "yes", "no", 3.0), (2, "b", "no", "no", None)]
     table = pd.DataFrame(rows, columns=["number", "fault", "survived", "same", "noticed_seconds"])
-    found = report.fault_summary(table).astype(object).to_numpy().tolist()
+    found = report.faults_by_kind(table).astype(object).to_numpy().tolist()
     assert found[0] == ["a", 2, 2, 1, 2.0, 3.0]
     assert found[1][:4] == ["b", 1, 0, 0]
 

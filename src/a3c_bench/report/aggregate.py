@@ -151,3 +151,11 @@ def _over_seeds(policy: str, by_seed: Doubles) -> dict[str, float | int | None]:
 
 def _count(flags: list[bool | None]) -> int | None:
     return None if any(flag is None for flag in flags) else sum(bool(flag) for flag in flags)
+
+
+def fault_summary(faults: pd.DataFrame, **figures: str) -> pd.DataFrame:
+    """Per kind of fault: how many were tried, survived and ended with the same bits; and `figures` of other columns."""
+    marked = faults.assign(survived=faults["survived"] == "yes", same=faults["same"] == "yes")
+    kinds = marked.groupby("fault", sort=False)
+    counts = kinds.agg(tried=("fault", "size"), survived=("survived", "sum"), same=("same", "sum"))
+    return counts.join(kinds.agg(figures)).reset_index()

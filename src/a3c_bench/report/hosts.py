@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from a3c_bench import scaling
+from a3c_bench.report.aggregate import fault_summary
 from a3c_bench.report.figures.style import QUIET, THOUSANDS, headline, panels
 from a3c_bench.results.files import REPORTS
 from a3c_bench.results.tables import read_csv
@@ -38,20 +39,10 @@ def bits_matrix(bits: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def fault_summary(faults: pd.DataFrame) -> pd.DataFrame:
+def faults_by_kind(faults: pd.DataFrame) -> pd.DataFrame:
     """Per kind: how many were tried, survived, ended with the same bits; seconds until it was noticed: median, most."""
-    marked = faults.assign(survived=faults["survived"] == "yes", same=faults["same"] == "yes")
-    return (
-        marked.groupby("fault", sort=False)
-        .agg(
-            tried=("number", "size"),
-            survived=("survived", "sum"),
-            same=("same", "sum"),
-            noticed=("noticed_seconds", "median"),
-            longest=("noticed_seconds", "max"),
-        )
-        .reset_index()
-    )
+    both = faults.assign(noticed=faults["noticed_seconds"], longest=faults["noticed_seconds"])
+    return fault_summary(both, noticed="median", longest="max")
 
 
 def rates_by_hosts(table: pd.DataFrame) -> pd.DataFrame:

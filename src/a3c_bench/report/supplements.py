@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from a3c_bench.config import Config
-from a3c_bench.report.aggregate import band
+from a3c_bench.report.aggregate import band, fault_summary
 from a3c_bench.report.pages import picture
 from a3c_bench.results.about import read_about, same_environment, same_params
 from a3c_bench.results.files import (
@@ -77,7 +77,7 @@ def read(config: Config) -> dict[str, Any]:
         "proof_summary": [] if proof.empty else proof_summary(proof),
         "environments": environment_matrix(read_csv(ENVIRONMENTS)) if ENVIRONMENTS.exists() else pd.DataFrame(),
         "schedule_bands": curves if curves.empty else schedule_bands(curves),
-        "faults": faults if faults.empty else fault_summary(faults),
+        "faults": faults if faults.empty else fault_summary(faults, stop_seconds="median", resume_seconds="median"),
         "fault_environments": [] if faults.empty else list(faults["environment"].unique()),
         "rests_on": RESTS_ON,
         "gate": read_csv(GATE) if GATE.exists() else pd.DataFrame(),
@@ -142,19 +142,3 @@ def schedule_bands(curves: pd.DataFrame) -> pd.DataFrame:
         columns = band(means.columns.to_numpy(dtype=np.int64), means.to_numpy(dtype=np.float64))
         bands.append(pd.DataFrame({"algorithm": algorithm, "schedule": schedule, **columns}))
     return pd.concat(bands, ignore_index=True)
-
-
-def fault_summary(faults: pd.DataFrame) -> pd.DataFrame:
-    """Per kind of fault: how many were tried, survived and ended with the same bits; median seconds to stop, resume."""
-    marked = faults.assign(survived=faults["survived"] == "yes", same=faults["same"] == "yes")
-    return (
-        marked.groupby("fault", sort=False)
-        .agg(
-            tried=("turn", "size"),
-            survived=("survived", "sum"),
-            same=("same", "sum"),
-            stop_seconds=("stop_seconds", "median"),
-            resume_seconds=("resume_seconds", "median"),
-        )
-        .reset_index()
-    )

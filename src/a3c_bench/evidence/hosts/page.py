@@ -25,7 +25,7 @@ def write() -> None:
     context = {
         **tables,
         "matrix": [] if tables["bits"].empty else report.bits_matrix(tables["bits"]),
-        "faults": tables["faults"] if tables["faults"].empty else report.fault_summary(tables["faults"]),
+        "faults": tables["faults"] if tables["faults"].empty else report.faults_by_kind(tables["faults"]),
         "points": points,
         "abouts": {"proof": read_about(PROOF_ABOUT), "costs": read_about(COSTS_ABOUT)},
         "svg": {name: for_page(pictures[f"{name}.svg"]) for name in drawn},

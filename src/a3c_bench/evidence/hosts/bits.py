@@ -19,7 +19,6 @@ from a3c_bench.report.hosts import BITS
 from a3c_bench.repository import repository_root
 from a3c_bench.results.files import json_bytes
 
-ALGORITHMS = ("nstep", "episodic", "ppo")
 HOSTS, WORKERS = (2, 3, 4), (1, 2)
 COLUMNS = ("training", "algorithm", "hosts", "workers", "compared_with", "files", "same", "sha256", "note")
 KEY = ("training", "algorithm", "hosts", "workers")
@@ -47,8 +46,8 @@ class Training:
 
 def trainings(config: Config) -> Iterator[Training]:
     """The cells of seed 0, then the short ones; says what is left out."""
-    lock = committed_lock(repository_root())
-    for algorithm in ALGORITHMS:
+    lock, first = committed_lock(repository_root()), config.algorithms[0]
+    for algorithm in config.sections:
         yield Training(config.env, algorithm, config, of_lock(lock, config, algorithm))
     try:
         describe(OTHER_ENVIRONMENT)
@@ -56,8 +55,8 @@ def trainings(config: Config) -> Iterator[Training]:
         print(f"{error}; left out")
     else:
         placed = config.with_env(OTHER_ENVIRONMENT)
-        yield Training(f"{OTHER_ENVIRONMENT}, short", "nstep", short(placed, "nstep"), None)
-    yield Training("a network in torch, short", "nstep", short(config, "nstep", **TORCH), None)
+        yield Training(f"{OTHER_ENVIRONMENT}, short", first, short(placed, first), None)
+    yield Training("a network in torch, short", first, short(config, first, **TORCH), None)
 
 
 def short(config: Config, algorithm: str, **changes: Any) -> Config:

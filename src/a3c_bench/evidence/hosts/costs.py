@@ -13,7 +13,6 @@ from a3c_bench.arrays import Doubles
 from a3c_bench.config import Checkpoint, Config, Joining
 from a3c_bench.errors import TrainingError
 from a3c_bench.evidence.hosts import page
-from a3c_bench.evidence.hosts.bits import ALGORITHMS
 from a3c_bench.evidence.hosts.cases import Cases
 from a3c_bench.evidence.hosts.faults import shape_of
 from a3c_bench.evidence.hosts.network import Network, below
@@ -62,19 +61,20 @@ def run(config: Config, slices: int = SLICES) -> None:
     costs = Cases(COSTS, ("algorithm", "hosts", "workers", *COMPARED), ("algorithm",))
     sizes = Cases(SIZES, ("hidden", "message_bytes", *COMPARED), ("hidden",))
     waiting = Cases(SCALING, ("hosts", "slice", "turns_per_second"), ("hosts", "slice"))
-    with Progress("cost-hosts", len(ALGORITHMS) + len(HIDDEN) + 1) as progress:
-        for done, algorithm in enumerate(ALGORITHMS):
+    algorithms, first = tuple(config.sections), config.algorithms[0]
+    with Progress("cost-hosts", len(algorithms) + len(HIDDEN) + 1) as progress:
+        for done, algorithm in enumerate(algorithms):
             progress.show(done, f"{algorithm}, two hosts beside one")
             if not costs.has(algorithm):
                 figures = compare(of(config, algorithm), algorithm, slices)
                 costs.add({"algorithm": algorithm, "hosts": 2, "workers": 1, **figures})
-        for done, hidden in enumerate(HIDDEN, len(ALGORITHMS)):
+        for done, hidden in enumerate(HIDDEN, len(algorithms)):
             progress.show(done, f"a network of {hidden}")
             if not sizes.has(words := "-".join(map(str, hidden))):
-                sized = of(config, "nstep", envs=4, rollout_steps=5, hidden=hidden)
-                figures = compare(sized, "nstep", max(2, slices // SIZE_PART))
+                sized = of(config, first, envs=4, rollout_steps=5, hidden=hidden)
+                figures = compare(sized, first, max(2, slices // SIZE_PART))
                 sizes.add({"hidden": words, "message_bytes": message_bytes(sized), **figures})
-        progress.show(len(ALGORITHMS) + len(HIDDEN), "an environment that waits")
+        progress.show(len(algorithms) + len(HIDDEN), "an environment that waits")
         if not waiting.rows:
             scale(config, waiting, max(2, slices // WAITING_PART))
     write_all({COSTS_ABOUT: about_bytes(config.env, config.params(), last_commit())})
@@ -112,16 +112,17 @@ def compare(config: Config, algorithm: str, slices: int) -> dict[str, Any]:
 
 def message_bytes(config: Config) -> int:
     """What one of two hosts sends of each round, to the other."""
-    shape = shape_of(config.model_copy(update={"hosts": 2}), "nstep")
+    shape = shape_of(config.model_copy(update={"hosts": 2}), config.algorithms[0])
     return int(4 * shape.floats_handed_in * shape.actors // 2)
 
 
 def scale(config: Config, cases: Cases, slices: int) -> None:
     """Hosts with a worker each, whose environment waits: turns per second of every number of hosts and slice."""
-    waiting = of(config.changed(wrappers=(WRAPPER,)), "nstep", actors=WAITING_ACTORS, envs=1, rollout_steps=8)
+    first = config.algorithms[0]
+    waiting = of(config.changed(wrappers=(WRAPPER,)), first, actors=WAITING_ACTORS, envs=1, rollout_steps=8)
     with ExitStack() as stack:
         contestants = [
-            stack.enter_context(together(waiting.model_copy(update={"hosts": hosts, "workers": 1}), "nstep")).contestant
+            stack.enter_context(together(waiting.model_copy(update={"hosts": hosts, "workers": 1}), first)).contestant
             for hosts in WAITING_HOSTS
         ]
         rates: Doubles = rates_in_turns(contestants, slices, seconds=WAITING_SECONDS)

@@ -18,7 +18,7 @@ from a3c_bench.config import Checkpoint, Config, Joining
 from a3c_bench.environments.make import describe
 from a3c_bench.errors import TrainingError
 from a3c_bench.evidence.chaos.scene import require
-from a3c_bench.evidence.hosts.bits import ALGORITHMS, digest, hashes
+from a3c_bench.evidence.hosts.bits import digest, hashes
 from a3c_bench.evidence.hosts.cases import YES_NO, Cases
 from a3c_bench.evidence.hosts.network import Network, Process, below, end, kill
 from a3c_bench.evidence.watched import Watched
@@ -276,7 +276,7 @@ def plan() -> Iterator[tuple[int, str, str]]:
     """All kinds in turn, again and again, each with another algorithm every time."""
     for number in itertools.count():
         times, kind = divmod(number, len(KINDS))
-        yield number, list(KINDS)[kind], ALGORITHMS[(times + kind) % len(ALGORITHMS)]
+        yield number, list(KINDS)[kind], list(UPDATES)[(times + kind) % len(UPDATES)]
 
 
 def struck_config(config: Config, algorithm: str, hosts: int) -> Config:

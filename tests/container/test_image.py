@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
@@ -23,6 +25,7 @@ pytestmark = [pytest.mark.image, pytest.mark.timeout(1500)]
 IMAGE = "a3c-bench"
 OWNER = 1234
 """The user on whose behalf the container runs: neither root nor the image's own."""
+with_compose = pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
 
 
 def git(folder, *arguments):
@@ -172,18 +175,28 @@ def test_a_change_of_the_code_does_not_install_again(build, image, clone):
     assert checkout not in cached, said
 
 
-@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
+@contextmanager
+def services(engine, repository, **variables):
+    """docker-compose on a repository, as a function; what it starts is gone at the end."""
+    told = {**engine.variables, "OWNER": f"{OWNER}:{OWNER}", **variables}
+
+    def compose(*arguments):
+        command = ["docker-compose", "--project-directory", repository, "--file", repository / "compose.yaml"]
+        result = subprocess.run([*command, *arguments], env=told, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    try:
+        yield compose
+    finally:
+        compose("down", "--volumes", "--remove-orphans")
+
+
+@with_compose
 def test_the_services_come_up_and_serve_the_runs(engine, image, repository):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    variables = {**engine.variables, "MLFLOW_PORT": str(port), "OWNER": f"{OWNER}:{OWNER}"}
-
-    def compose(*arguments):
-        command = ["docker-compose", "--project-directory", repository, "--file", repository / "compose.yaml"]
-        result = subprocess.run([*command, *arguments], env=variables, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout
 
     def ask(path, content=None):
         data = None if content is None else json.dumps(content).encode()
@@ -191,7 +204,7 @@ def test_the_services_come_up_and_serve_the_runs(engine, image, repository):
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.read()
 
-    try:
+    with services(engine, repository, MLFLOW_PORT=str(port)) as compose:
         compose("up", "--detach")
         name = compose("ps", "--quiet", "pipeline").strip()
         assert engine.docker("wait", name).stdout == "0\n", engine.docker("logs", name).stdout
@@ -204,9 +217,31 @@ def test_the_services_come_up_and_serve_the_runs(engine, image, repository):
         (pipeline,) = (number for name, number in ids.items() if name.startswith("pipeline"))
         page = ask(f"/get-artifact?path=index.html&run_uuid={pipeline}")
         assert page == (repository / "reports" / "index.html").read_bytes()
-    finally:
-        compose("down", "--volumes")
     assert owners(repository) == {OWNER}
+
+
+@with_compose
+def test_three_containers_train_one_model_to_the_bits_of_one(engine, image, repository):
+    """As `make up-hosts` starts them."""
+    with services(engine, repository, A3C_BENCH_SECRET="what the three know") as compose:
+        command = ("--abort-on-container-exit", "--exit-code-from", "head", "head", "joining", "joining-too")
+        said = compose("up", *command)
+    by_three = hashes(repository)
+    assert len(by_three) == 2 * 7, by_three
+    for host in (2, 3):
+        assert len(re.findall(rf"host {host} of 3: actors", said)) == 2, said
+    assert said.count(" is complete") == 4, said
+    assert owners(repository) == {OWNER}
+    mounted = ("--user", f"{OWNER}:{OWNER}", "--volume", f"{repository}:/repo")
+    alone = ("dvc", "repro", "--force", "--single-item", "train@nstep-0", "train@episodic-0")
+    assert engine.run(*mounted, image, *alone).stdout.count("Running stage") == 2
+    assert hashes(repository) == by_three
+
+
+def hashes(repository):
+    """What trainings left behind in there."""
+    found = [path for name in ("models", "reports/train") for path in (repository / name).rglob("*") if path.is_file()]
+    return {path: sha256(path.read_bytes()).hexdigest() for path in found}
 
 
 def test_stopped_half_way_the_engine_leaves_nothing():

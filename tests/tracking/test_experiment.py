@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conftest import small_config
+from mlflow.exceptions import MlflowException
 
 from a3c_bench.tracking.experiment import EXPERIMENT, NOTE, VIEW, describe
 from a3c_bench.tracking.store import find_or_create_experiment
@@ -64,3 +65,41 @@ def test_an_experiment_of_before_is_described_too_and_nothing_is_written_twice(c
 def test_every_section_of_the_params_has_columns():
     """Those of algorithms that this experiment leaves out too: the next one has them."""
     assert set(small_config(algorithms=["nstep"]).sections) == {"nstep", "episodic", "ppo"}
+
+
+def test_what_another_host_writes_at_the_same_moment_is_no_error(client, experiment, monkeypatch):
+    """As PostgreSQL answers: the second of two that add the same row is refused."""
+    write = client.set_experiment_tag
+
+    def too_late(*tag):
+        write(*tag)
+        raise MlflowException("duplicate key value")
+
+    monkeypatch.setattr(client, "set_experiment_tag", too_late)
+    describe(client, experiment, ALGORITHMS)
+    assert set(states(client, experiment)) == {"Trainings by algorithm", "Pipelines", "Throughput"}
+
+    def failing(*_):
+        raise MlflowException("the disk is full")
+
+    monkeypatch.setattr(client, "set_experiment_tag", failing)
+    with pytest.raises(MlflowException, match="full"):
+        describe(client, experiment, [*ALGORITHMS, "reinforce"])
+
+
+def test_an_experiment_that_another_host_makes_at_the_same_moment_is_found(client, monkeypatch):
+    make, found = client.create_experiment, []
+
+    def too_late(*arguments, **options):
+        found.append(make(*arguments, **options))
+        raise MlflowException("it exists")
+
+    monkeypatch.setattr(client, "create_experiment", too_late)
+    assert find_or_create_experiment(client, "of two hosts") == found[0]
+
+    def failing(*_, **__):
+        raise MlflowException("the disk is full")
+
+    monkeypatch.setattr(client, "create_experiment", failing)
+    with pytest.raises(MlflowException, match="full"):
+        find_or_create_experiment(client, "of none")

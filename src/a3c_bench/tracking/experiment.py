@@ -50,7 +50,18 @@ def describe(client: "MlflowClient", experiment: str, algorithms: Sequence[str])
         wanted[f"{VIEW}{key}"] = json.dumps(saved)
     for key, value in wanted.items():
         if found.tags.get(key) != value:
-            client.set_experiment_tag(experiment, key, value)
+            _set_tag(client, experiment, key, value)
+
+
+def _set_tag(client: "MlflowClient", experiment: str, key: str, value: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_experiment_tag(experiment, key, value)
+    except MlflowException:
+        # Another host may have written the same at the same moment, which PostgreSQL takes for an error.
+        if client.get_experiment(experiment).tags.get(key) != value:
+            raise
 
 
 def _link(experiment: str, key: str, mode: str) -> str:

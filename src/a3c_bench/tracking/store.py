@@ -35,13 +35,22 @@ def tracking_uri() -> str:
 
 def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
     """The id of the experiment of this name."""
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(name)
     if found:
         return str(found.experiment_id)
     # A server stores artifacts itself; SQLite's would land in the current folder, which may be a temporary one.
     local = tracking_uri().startswith("sqlite:")
     place = str(repository_root() / "mlruns") if local else None
-    return str(client.create_experiment(name, place, tags=MODEL_TRAINING))
+    try:
+        return str(client.create_experiment(name, place, tags=MODEL_TRAINING))
+    except MlflowException:
+        # Another host may have made it at the same moment.
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
 
 
 def quiet() -> None:

@@ -9,6 +9,7 @@ from conftest import small_config
 
 from a3c_bench.evidence.hosts import bits, costs, faults, page
 from a3c_bench.evidence.hosts import cases as module
+from a3c_bench.evidence.hosts import table as fault_table
 from a3c_bench.evidence.hosts.cases import Cases
 from a3c_bench.report import hosts as report
 
@@ -28,10 +29,10 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path, monkeypatch):
 
 
 def test_every_kind_of_fault_meets_every_algorithm_and_there_are_sixty_at_least():
-    planned = list(itertools.islice(faults.plan(), faults.TIMES * len(faults.KINDS)))
+    planned = list(itertools.islice(fault_table.plan(), fault_table.TIMES * len(faults.KINDS)))
     assert len(planned) >= 60
     pairs = {(kind, algorithm) for _, kind, algorithm in planned}
-    assert pairs == set(itertools.product(faults.KINDS, faults.UPDATES))
+    assert pairs == set(itertools.product(faults.KINDS, fault_table.UPDATES))
     assert len(set(planned)) == len(planned)
 
 
@@ -71,7 +72,7 @@ def write_tables():
     for hosts, answer in ((1, "yes"), (2, "yes"), (3, "no")):
         row = {"training": "CartPole-v1", "algorithm": "ppo", "hosts": hosts, "workers": 2, "same": answer, **same}
         proof.add({**row, "compared_with": "one host"})
-    struck = Cases(report.FAULTS, faults.COLUMNS, ("number",))
+    struck = Cases(report.FAULTS, fault_table.COLUMNS, ("number",))
     struck.add({"number": 0, "fault": "kill a host", "survived": "yes", "same": "yes", "noticed_seconds": 4.25})
     compared = dict(zip(costs.COMPARED, (1000.0, 800.0, 0.8, 0.79, 0.81, 512.0, 3), strict=True))
     Cases(report.COSTS, ("algorithm", *costs.COMPARED), ("algorithm",)).add({"algorithm": "nstep", **compared})

@@ -14,9 +14,9 @@ from a3c_bench.config import Checkpoint, Config, Joining
 from a3c_bench.errors import TrainingError
 from a3c_bench.evidence.hosts import page
 from a3c_bench.evidence.hosts.cases import Cases
-from a3c_bench.evidence.hosts.faults import shape_of
 from a3c_bench.evidence.hosts.network import Network, below
 from a3c_bench.evidence.hosts.proof import require_namespaces
+from a3c_bench.evidence.hosts.scene import shape_of
 from a3c_bench.evidence.hosts.waiting import WRAPPER
 from a3c_bench.evidence.speed.in_turns import Contestant, endless, rates_in_turns
 from a3c_bench.evidence.watched import Watched

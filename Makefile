@@ -25,7 +25,7 @@ TOGETHER := --numprocesses 3 --dist worksteal
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos proof-hosts cost-hosts speed contribute peers suite suite-setup search test test-all test-hosts test-long test-pipeline image image-repro image-verify image-parts image-test up up-hosts down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
+.PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos proof-hosts cost-hosts speed contribute peers suite suite-setup search test test-all test-hosts test-sweep test-long test-pipeline image image-repro image-verify image-parts image-test up up-hosts down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -124,10 +124,24 @@ test: setup lint ## lint, types and the tests that are fast, several at once
 	$(VENV)/bin/pytest $(TOGETHER)
 
 test-all: setup lint ## lint, types and all tests but those of the pipeline and the image (about ten minutes)
-	$(VENV)/bin/pytest $(TOGETHER) -m 'not pipeline and not image and not long and not hosts'
+	$(VENV)/bin/pytest $(TOGETHER) -m 'not pipeline and not image and not long and not hosts and not sweep'
 
 test-hosts: setup ## one training over several hosts, which are network namespaces here (as root; FAULTS=10; about five minutes)
 	$(if $(FAULTS),FAULTS=$(FAULTS)) $(VENV)/bin/pytest tests/hosts -m hosts --numprocesses 2 --dist worksteal
+
+test-sweep: setup .sweep/.installed ## cells over two nodes of Ray's, and a team's stores: PostgreSQL, S3 (Debian, as root; about five minutes)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq --yes --no-install-recommends postgresql >/dev/null; } \
+		|| echo "make: postgresql could not be installed: the team's MLflow is not tried" >&2
+	PYTHONPATH=src .sweep/bin/python -m pytest tests/sweep -m sweep
+
+# Beside the packages that are installed for everything else.
+.sweep/.installed: requirements-sweep.lock | $(STAMP)
+	$(VENV)/bin/python -m venv .sweep
+	echo "import site; site.addsitedir('$$($(VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')')" \
+		> "$$(.sweep/bin/python -c 'import site; print(site.getsitepackages()[0])')/beside.pth"
+	.sweep/bin/pip install --quiet --requirement $<
+	@touch $@
 
 test-long: setup ## many bad inputs, strange environments and trainings at once (about fifteen minutes)
 	$(VENV)/bin/pytest $(TOGETHER) -m long
@@ -210,15 +224,18 @@ docs: setup .docs/.installed ## build the documentation's site, strictly, into .
 
 COMPILE := $(VENV)/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-lock: setup ## resolve the dependencies of pyproject.toml again, into the three lock files
+lock: setup ## resolve the dependencies of pyproject.toml again, into the lock files
 	$(COMPILE) --extra test --extra dev --output-file requirements.lock pyproject.toml
 	@# A local build's suffix would exclude everybody else's build of the same version.
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
 	$(COMPILE) --extra box2d --extra mujoco --extra minatar --extra atari --constraint requirements.lock \
 		--output-file requirements-suite.lock pyproject.toml
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-suite.lock
+	$(COMPILE) --extra ray --extra team --constraint requirements.lock --output-file requirements-sweep.lock \
+		pyproject.toml tests/sweep/requirements.in
+	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-sweep.lock
 	$(COMPILE) --output-file requirements-docs.lock docs/site/requirements.in
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay
-	rm -rf $(VENV) .peers .audit .docs .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check demo dist models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .sweep .peers .audit .docs .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info benchmarks.json bench-check demo dist models .a3c-bench mlruns mlflow.db .dvc/cache .dvc/tmp
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,20 @@ def test_a_number_that_no_cell_has_is_named(cells, a3c_bench, number):
 def test_without_a_number_it_is_asked_for(cells, a3c_bench):
     result = a3c_bench("cell")
     assert result.returncode == 2 and "N" in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("part", ["2", "-0.1", "nan", "1e-1", "1.5", "x", ""])
+def test_a_part_that_is_none_is_named(cells, a3c_bench, part):
+    result = a3c_bench("sweep", f"--audit={part}")
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1, result.stderr
+    assert "--audit" in result.stderr and "a number from 0 to 1" in result.stderr
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_without_ray_it_says_how_to_install_it(cells, a3c_bench):
+    result = a3c_bench("sweep")
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1, result.stderr
+    assert "requirements-sweep.lock" in result.stderr
 
 
 def left(folder):

@@ -22,6 +22,9 @@ Environment = Annotated[
     str | None, typer.Option(help="One of the suite's, whose own params hold in place of params.yaml.")
 ]
 Suite = Annotated[bool, typer.Option("--suite", help="The suite's cells, in place of the main pipeline's.")]
+Environments = Annotated[
+    str | None, typer.Option(metavar="NAME,NAME", help="Some of the suite's environments; by default all.")
+]
 Fresh = Annotated[
     bool, typer.Option("--fresh", envvar="A3C_BENCH_FRESH", help="Start over, whatever checkpoint there is.")
 ]

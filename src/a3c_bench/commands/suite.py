@@ -1,17 +1,10 @@
 """`a3c-bench suite`."""
 
-from typing import Annotated
-
-import typer
-
 from a3c_bench.cli import prepare
+from a3c_bench.commands import Environments
 
 
-def run(
-    envs: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Some of the suite's environments; by default all.")
-    ] = None,
-) -> None:
+def run(envs: Environments = None) -> None:
     """Check the suite's params and packages, say how long a run will take, and change nothing."""
     prepare()
     from a3c_bench import outlook, suite

@@ -24,10 +24,20 @@ class Cell(NamedTuple):
     """One of the suite's; None: the main pipeline's."""
 
     @property
+    def name(self) -> str:
+        """What it is, as its lines on the screen begin."""
+        return " ".join([*([self.environment] if self.environment else []), self.algorithm, f"seed {self.seed}"])
+
+    @property
     def stages(self) -> list[str]:
         """The stages of DVC that it is."""
         item = [*([self.environment] if self.environment else []), self.algorithm, str(self.seed)]
         return [f"{stage}@{'-'.join(item)}" for stage in STAGES]
+
+    @property
+    def input_stage(self) -> str:
+        """The stage of DVC that comes before."""
+        return f"inputs@{self.environment}-{self.algorithm}" if self.environment else "preset"
 
     @property
     def files(self) -> list[Path]:

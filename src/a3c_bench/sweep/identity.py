@@ -1,0 +1,51 @@
+"""What must be the same on every machine that makes cells: this project's code, the pinned packages, and Python."""
+
+import platform
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+SUFFIXES = {".py", ".c", ".h", ".yaml"}
+PYTHON, MISSING = "Python", "missing"
+SHOWN = 3
+"""Of what differs."""
+
+
+def pinned(lock: Path) -> list[str]:
+    """The packages that a lock file pins; none where it is not there."""
+    lines = lock.read_text(encoding="utf-8").splitlines() if lock.exists() else []
+    return [line.partition("==")[0] for line in lines if "==" in line and line[0].isalnum()]
+
+
+def identity(packages: Iterable[str], source: Path = PACKAGE) -> dict[str, str]:
+    """The version of Python and of the packages, and the SHA-256 of every file of the code, by their names."""
+    paths = sorted(path for path in source.rglob("*") if path.suffix in SUFFIXES)
+    return {
+        PYTHON: platform.python_version(),
+        **{name: _version(name) for name in packages},
+        **{path.relative_to(source).as_posix(): sha256(path.read_bytes()).hexdigest() for path in paths},
+    }
+
+
+def _version(package: str) -> str:
+    """Without the suffix of a local build."""
+    try:
+        return version(package).partition("+")[0]
+    except PackageNotFoundError:
+        return MISSING
+
+
+def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    """What is not the same there, in words; empty where all of it is."""
+    names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+    words = [_words(name, here.get(name, MISSING), there.get(name, MISSING)) for name in names[:SHOWN]]
+    return ", ".join([*words, *([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])])
+
+
+def _words(name: str, here: str, there: str) -> str:
+    if Path(name).suffix in SUFFIXES:
+        kind = "is missing" if there == MISSING else "differs"
+        return f"{name} {kind}"
+    return f"{name} is {there} in place of {here}"

@@ -53,7 +53,7 @@ class Policy:
     algorithm: str
     """The section of params that it was trained by."""
     seed: int
-    """Of its training; the states from which it is evaluated hang on it, too."""
+    """Of its training; the states from which it is evaluated depend on it, too."""
     settings: Settings = field(repr=False)
     """What that section said."""
     parameters: NDArray[np.float32] = field(repr=False)

@@ -13,7 +13,7 @@ def run(
         str | None, typer.Option(help="The revision to compare with; by default where main was left.")
     ] = None,
     select: Annotated[str | None, typer.Option(help="Only benchmarks whose name contains this.")] = None,
-    budget: Annotated[float | None, seconds("To spend, where noise asks for more.")] = None,
+    budget: Annotated[float | None, seconds("To spend where the timings are noisy.")] = None,
 ) -> None:
     """Time the current commit beside another revision, in turns; exit code 1 if it is slower."""
     require_own_source()

@@ -14,7 +14,7 @@ def run(
         typer.Argument(
             metavar="N",
             envvar=["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"],
-            help="Its number; `a3c-bench cells` lists them.",
+            help="The cell's number; `a3c-bench cells` lists them.",
         ),
     ],
     suite: Suite = False,

@@ -13,9 +13,9 @@ def run(
     head: Annotated[str, typer.Argument(metavar="HEAD:PORT", help="Where the head listens: its A3C_BENCH_HEAD.")],
     interface: Annotated[str, typer.Option(help="The network interface that leads there, for example eth0.")],
     workers: Annotated[
-        int | None, number("Worker processes of this host, if others than the head's params say.")
+        int | None, number("Worker processes on this host; by default as many as the head's params say.")
     ] = None,
-    patience: Annotated[float | None, seconds("Leave when there was no training for so long.")] = None,
+    patience: Annotated[float | None, seconds("Leave after this long without a training.")] = None,
 ) -> None:
     """Be a further host of the head's trainings: join, compute, leave, and wait for the next."""
     prepare_to_compute()

@@ -9,7 +9,7 @@ from a3c_bench.commands import Algorithm, Environment, chosen_algorithm, number
 def run(
     environment: Environment = None,
     algorithm: Algorithm = None,
-    candidates: Annotated[int, number("Of the search for a preset: how many are tried.")] = 16,
+    candidates: Annotated[int, number("How many candidates to try, when searching for a preset.")] = 16,
 ) -> None:
     """Search for the fastest hyper-parameters, or for a preset of the suite, with the best returns."""
     config = checked(environment=environment)

@@ -19,19 +19,24 @@ def _as_share(value: object) -> float:
 
 def run(
     engine: Annotated[Literal["ray"], typer.Option(help="What runs cells on other machines.")] = "ray",
-    address: Annotated[str, typer.Option(help="Of the Ray cluster; auto: the one that this machine is in.")] = "auto",
+    address: Annotated[
+        str, typer.Option(help="The Ray cluster's; auto: the cluster that this machine belongs to.")
+    ] = "auto",
     suite: Suite = False,
     envs: Environments = None,
     audit: Annotated[
         float,
         typer.Option(
-            parser=_as_share, metavar="PART", help="Of the cells, from 0 to 1: two nodes make them, to the same bits."
+            parser=_as_share,
+            metavar="PART",
+            help="Share of the cells, from 0 to 1, that a second node makes again: the bits must be the same.",
         ),
     ] = 0.0,
     audit_seed: Annotated[
-        str | None, typer.Option(metavar="INTEGER", help="Chooses them; by default drawn, and printed.")
+        str | None,
+        typer.Option(metavar="INTEGER", help="Chooses which cells are audited; by default drawn, and printed."),
     ] = None,
-    patience: Annotated[float, seconds("Give up when for so long no node was there that could make a cell.")] = 60.0,
+    patience: Annotated[float, seconds("Give up after this long without a node that can make a cell.")] = 60.0,
 ) -> None:
     """Train and evaluate the cells that are left on the nodes of a cluster, and hand them in to DVC."""
     prepare_to_compute()

@@ -136,11 +136,11 @@ test-sweep: setup .sweep/.installed ## cells over two nodes of Ray's, and a team
 	PYTHONPATH=src .sweep/bin/python -m pytest tests/sweep -m sweep
 
 # Beside the packages that are installed for everything else.
-.sweep/.installed: requirements-sweep.lock | $(STAMP)
+.sweep/.installed: requirements-sweep.lock tests/sweep/requirements.txt | $(STAMP)
 	$(VENV)/bin/python -m venv .sweep
 	echo "import site; site.addsitedir('$$($(VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')')" \
 		> "$$(.sweep/bin/python -c 'import site; print(site.getsitepackages()[0])')/beside.pth"
-	.sweep/bin/pip install --quiet --requirement $<
+	.sweep/bin/pip install --quiet --requirement $< --requirement tests/sweep/requirements.txt
 	@touch $@
 
 test-long: setup ## many bad inputs, strange environments and trainings at once (about fifteen minutes)
@@ -231,8 +231,7 @@ lock: setup ## resolve the dependencies of pyproject.toml again, into the lock f
 	$(COMPILE) --extra box2d --extra mujoco --extra minatar --extra atari --constraint requirements.lock \
 		--output-file requirements-suite.lock pyproject.toml
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-suite.lock
-	$(COMPILE) --extra ray --extra team --constraint requirements.lock --output-file requirements-sweep.lock \
-		pyproject.toml tests/sweep/requirements.in
+	$(COMPILE) --extra ray --extra team --constraint requirements.lock --output-file requirements-sweep.lock pyproject.toml
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-sweep.lock
 	$(COMPILE) --output-file requirements-docs.lock docs/site/requirements.in
 

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from conftest import small_config
 
-from a3c_bench.evidence.hosts import bits, costs, faults, page
+from a3c_bench.evidence.hosts import bits, costs, faults, page, strikes
 from a3c_bench.evidence.hosts import cases as module
-from a3c_bench.evidence.hosts import table as fault_table
 from a3c_bench.evidence.hosts.cases import Cases
 from a3c_bench.report import hosts as report
 
@@ -18,21 +17,22 @@ KEY = ("what", "number")
 
 def test_what_was_interrupted_goes_on_where_it_was(tmp_path, monkeypatch):
     path = tmp_path / "cases.csv"
-    cases = Cases(path, (*KEY, "value", "note"), KEY)
+    cases = Cases(path, (*KEY, "value", "note"), KEY, {"workers": 2})
     cases.add({"what": "a", "number": 1, "value": 0.5, "note": ""})
-    again = Cases(path, (*KEY, "value", "note"), KEY)
+    again = Cases(path, (*KEY, "value", "note"), KEY, {"workers": 2})
     assert again.has("a", 1) and not again.has("a", 2)
     again.add({"what": "a", "number": 2, "value": None})
-    assert [row["value"] for row in Cases(path, (*KEY, "value", "note"), KEY).rows] == [0.5, None]
+    assert [row["value"] for row in Cases(path, (*KEY, "value", "note"), KEY, {"workers": 2}).rows] == [0.5, None]
+    assert not Cases(path, (*KEY, "value", "note"), KEY, {"workers": 3}).rows
     monkeypatch.setattr(module, "code_version", lambda: "another version of the code")
-    assert not Cases(path, (*KEY, "value", "note"), KEY).rows
+    assert not Cases(path, (*KEY, "value", "note"), KEY, {"workers": 2}).rows
 
 
 def test_every_kind_of_fault_meets_every_algorithm_and_there_are_sixty_at_least():
-    planned = list(itertools.islice(fault_table.plan(), fault_table.TIMES * len(faults.KINDS)))
+    planned = list(itertools.islice(strikes.plan(), strikes.TIMES * len(faults.KINDS)))
     assert len(planned) >= 60
     pairs = {(kind, algorithm) for _, kind, algorithm in planned}
-    assert pairs == set(itertools.product(faults.KINDS, fault_table.UPDATES))
+    assert pairs == set(itertools.product(faults.KINDS, strikes.UPDATES))
     assert len(set(planned)) == len(planned)
 
 
@@ -68,18 +68,18 @@ def test_more_hosts_are_predicted_by_the_law_that_is_measured():
 
 def write_tables():
     same = {"files": 7, "sha256": "x", "note": ""}
-    proof = Cases(report.BITS, bits.COLUMNS, bits.KEY)
+    proof = Cases(report.BITS, bits.COLUMNS, bits.KEY, {})
     for hosts, answer in ((1, "yes"), (2, "yes"), (3, "no")):
         row = {"training": "CartPole-v1", "algorithm": "ppo", "hosts": hosts, "workers": 2, "same": answer, **same}
         proof.add({**row, "compared_with": "one host"})
-    struck = Cases(report.FAULTS, fault_table.COLUMNS, ("number",))
+    struck = Cases(report.FAULTS, strikes.COLUMNS, ("number",), {})
     struck.add({"number": 0, "fault": "kill a host", "survived": "yes", "same": "yes", "noticed_seconds": 4.25})
     compared = dict(zip(costs.COMPARED, (1000.0, 800.0, 0.8, 0.79, 0.81, 512.0, 3), strict=True))
-    Cases(report.COSTS, ("algorithm", *costs.COMPARED), ("algorithm",)).add({"algorithm": "nstep", **compared})
-    sizes = Cases(report.SIZES, ("hidden", "message_bytes", *costs.COMPARED), ("hidden",))
+    Cases(report.COSTS, ("algorithm", *costs.COMPARED), ("algorithm",), {}).add({"algorithm": "nstep", **compared})
+    sizes = Cases(report.SIZES, ("hidden", "message_bytes", *costs.COMPARED), ("hidden",), {})
     sizes.extend([{"hidden": str(size), "message_bytes": 1024 * size, **compared} for size in (1, 4)])
     rates = np.array([[10.0, 19.0, 28.5, 37.0], [10.2, 19.2, 28.4, 37.1]])
-    Cases(report.SCALING, ("hosts", "slice", "turns_per_second"), ("hosts", "slice")).extend(costs.rows(rates))
+    Cases(report.SCALING, ("hosts", "slice", "turns_per_second"), ("hosts", "slice"), {}).extend(costs.rows(rates))
 
 
 def test_the_page_shows_what_there_is(workspace, capsys):

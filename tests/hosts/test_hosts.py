@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, small_config, small_params, wait_until, write_params
 from network import Network, end, kill, results
 
-from a3c_bench.evidence.hosts import faults, table
+from a3c_bench.evidence.hosts import faults, strikes
 from a3c_bench.training.share import Share
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(170)]
@@ -90,15 +90,15 @@ def test_a_network_in_torch_has_the_bits_of_one_host(tmp_path):
 @pytest.fixture(scope="module")
 def undisturbed():
     """The digest of what one host makes of the training that is struck, by its algorithm."""
-    return cache(lambda algorithm: table.alone(small_config(), algorithm))
+    return cache(lambda algorithm: strikes.alone(small_config(), algorithm))
 
 
-@pytest.mark.parametrize(("number", "kind", "algorithm"), list(itertools.islice(table.plan(), FAULTS)))
+@pytest.mark.parametrize(("number", "kind", "algorithm"), list(itertools.islice(strikes.plan(), FAULTS)))
 def test_a_fault_at_a_random_turn_is_survived(number, kind, algorithm, tmp_path, undisturbed):
     with Network(tmp_path, 1) as network:
         if not network.separate:
             pytest.skip(network.kind)
-    row = table.struck(small_config(), number, kind, algorithm, undisturbed(algorithm))
+    row = strikes.struck(small_config(), number, kind, algorithm, undisturbed(algorithm))
     assert (row["survived"], row["same"]) == ("yes", "yes"), row
 
 

@@ -266,8 +266,24 @@ def test_the_code_of_an_algorithm_from_elsewhere_is_part_of_what_a_checkpoint_is
     path = tmp_path / "an_algorithm_from_elsewhere.py"
     path.write_text("class Settings: imports = {}\n")
     settings = import_module("an_algorithm_from_elsewhere").Settings()
-    before = own_code_version(settings)
+    config = small_config()
+    before = own_code_version(config, settings)
     path.write_text("class Settings: imports = {}\n# changed\n")
-    assert None not in {before, own_code_version(settings)}
-    assert before != own_code_version(settings)
-    assert own_code_version(small_config().algorithm("nstep")) is None
+    assert None not in {before, own_code_version(config, settings)}
+    assert before != own_code_version(config, settings)
+    assert own_code_version(config, config.algorithm("nstep")) is None
+
+
+def test_the_code_of_an_environment_and_a_wrapper_from_elsewhere_too(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    environment, wrapper = tmp_path / "an_environment_from_elsewhere.py", tmp_path / "a_wrapper_from_elsewhere.py"
+    for path in (environment, wrapper):
+        path.write_text("# one\n")
+    # As if they were checked already.
+    changes = {"env": f"{environment.stem}:Mine-v0", "wrappers": (f"{wrapper.stem}:Mine",)}
+    config = small_config().model_copy(update=changes)
+    versions = {own_code_version(config, config.algorithm("nstep"))}
+    for path in (environment, wrapper):
+        path.write_text("# two\n")
+        versions.add(own_code_version(config, config.algorithm("nstep")))
+    assert len(versions) == 3 and None not in versions

@@ -36,7 +36,8 @@ class Cluster:
     def __enter__(self):
         return self
 
-    def start(self, name, cores=1, source=ROOT / "src", **variables):
+    def start(self, name, cores=1, source=ROOT / "src", own=HERE, **variables):
+        """own: where modules of one's own are."""
         port = self.address.rpartition(":")[2]
         kind = (
             [f"--address={self.address}"] if self.nodes else ["--head", f"--port={port}", "--include-dashboard=false"]
@@ -50,7 +51,7 @@ class Cluster:
             "--disable-usage-stats",
         ]
         command += [] if self.nodes else [f"--temp-dir={self.folder}"]
-        told = environment(PYTHONPATH=f"{source}:{HERE}", **variables)
+        told = environment(PYTHONPATH=f"{source}:{own}", **variables)
         for attempt in range(ATTEMPTS):
             log = self.folder / f"{name}-{attempt}.log"
             with log.open("w") as file:

@@ -92,6 +92,25 @@ def test_a_part_that_is_none_is_named(cells, a3c_bench, part):
     assert "--audit" in result.stderr and "a number from 0 to 1" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--address", "local"], "--address: 'local' is not allowed: auto, or HOST:PORT"),
+        (["--address", "ray://here:10001"], "auto, or HOST:PORT"),
+        (["--envs", "CartPole-v1"], "--envs: only with --suite"),
+    ],
+)
+def test_options_that_mean_nothing_are_named(cells, a3c_bench, arguments, said):
+    result = a3c_bench("sweep", *arguments)
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1 and said in result.stderr, result.stderr
+
+
+def test_an_audit_of_what_promises_no_bits_is_refused(cells, a3c_bench):
+    write_params(cells, small_params(**SHORT, schedule="hogwild"))
+    result = a3c_bench("sweep", "--audit", "0.1")
+    assert result.returncode == 2 and "--audit: schedule hogwild promises no bits" in result.stderr, result.stderr
+
+
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray_it_says_how_to_install_it(cells, a3c_bench):
     result = a3c_bench("sweep")

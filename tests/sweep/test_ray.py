@@ -2,8 +2,11 @@
 
 import re
 import shutil
+import signal
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from cluster import Cluster
@@ -50,7 +53,7 @@ def test_twenty_cells_on_two_nodes_one_of_which_is_lost(tmp_path):
             finally:
                 process.kill()
         assert process.returncode == 0, said
-        assert re.search(r"second \(\w+\) lost cell \d+ \(.*\); it is made on another node", said), said
+        assert re.search(r"second \([\d.]+\) lost cell \d+ \(.*\); another node makes it", said), said
         assert "20 of 20: " in said and said.count(", the same by ") == 2, said
         # What is there is not made again, but is audited.
         assert "20 cells, 0 to be made" in sweep(swept, cluster, "--audit", "0.05", "--audit-seed", "3")
@@ -63,33 +66,60 @@ def test_twenty_cells_on_two_nodes_one_of_which_is_lost(tmp_path):
 
 def test_nodes_that_are_not_as_this_machine_is(tmp_path):
     workspace = Repository(tmp_path / "repository", env="biased:Biased-v0", seeds=[0, 1], algorithms=["nstep"])
-    other = tmp_path / "other"
+    other, own = tmp_path / "other", tmp_path / "own"
     shutil.copytree(ROOT / "src", other, ignore=shutil.ignore_patterns("__pycache__"))
-    with (other / "a3c_bench" / "learning" / "returns.py").open("a") as file:
-        file.write("# Another version.\n")
+    own.mkdir()
+    shutil.copy(workspace.folder / "biased.py", own)
+    for path in (other / "a3c_bench" / "learning" / "returns.py", own / "biased.py"):
+        with path.open("a") as file:
+            file.write("# Another version.\n")
     with Cluster() as cluster:
         cluster.start("other", source=other)
+        cluster.start("own", own=own)
         said = sweep(workspace, cluster, code=2)
-        assert re.search(r"no node is left .*: on other \(\w+\) learning/returns.py differs; install the same", said)
+        assert re.search(r"no node matches this machine: on (other|own) \([\d.]+\) .* differs; install the same", said)
+        assert re.search(r"other \([\d.]+\) is refused: learning/returns.py differs", said), said
+        assert re.search(r"own \([\d.]+\) is refused: biased.py differs", said), said
+        cluster.kill("own")
         cluster.start("right")
         cluster.start("wrong", A3C_BENCH_TEST_WRONG="1")
-        said = sweep(workspace, cluster, "--audit", "1", code=1)
-        assert re.search(r"other \(\w+\) is refused: learning/returns.py differs", said), said
-        found = re.findall(
-            r"cell (\d) \(nstep seed \d\) differs between (\w+) \(\w+\), .+, and (\w+) \(\w+\), .+: ", said
-        )
-        assert {number for number, *_ in found} == {"0", "1"}, said
-        assert all(set(nodes) == {"right", "wrong"} for _, *nodes in found)
-        assert "reports/train/nstep/seed-0/curve.csv" in said and "2 of 2 cells are not as they should be" in said
+        said = sweep(workspace, cluster, "--audit", "1", "--patience", "3", code=1)
+        found = re.search(r"differs between (\w+) \([\d.]+\), .+, and (\w+) \([\d.]+\), .+: (.+); until a third", said)
+        assert {found[1], found[2]} == {"right", "wrong"} and "curve.csv" in found[3], said
+        assert "2 of 2 cells failed or differ" in said
         # Which of them is right is not known, so neither is taken.
         assert not (workspace.folder / "models").exists()
+        cluster.start("third")
+        said = sweep(workspace, cluster, "--audit", "1", code=1)
+        assert re.search(r"is right by .*(right|third).*; wrong \([\d.]+\), .+, computes something else", said), said
         cluster.kill("wrong")
-        assert "2 of 2: cell " in sweep(workspace, cluster)
-        said = sweep(workspace, cluster, "--audit", "1", "--patience", "3")
-        assert said.count(", the same by right") == 2, said
+        said = sweep(workspace, cluster, "--audit", "1")
+        assert "2 cells, 0 to be made" in said and said.count("by this workspace, the same by ") == 2, said
+
+
+def test_a_sweep_that_is_stopped_goes_on_where_it_was(tmp_path):
+    workspace = Repository(tmp_path / "repository", seeds=[0, 1, 2, 3], algorithms=["nstep"])
+    with Cluster() as cluster:
+        cluster.start("first")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        command = workspace.command(*workspace.entry("sweep", "--address", cluster.address))
+        with subprocess.Popen(**command, **pipes) as process:
+            said = ""
+            for line in process.stdout:
+                said += line
+                if line.startswith("2 of 4"):
+                    process.send_signal(signal.SIGTERM)
+        assert process.returncode == 143 and "stopped by SIGTERM" in said, said
+        # The second was told, and perhaps not handed in.
+        assert re.search("4 cells, [23] to be made", sweep(workspace, cluster))
+        assert "0 to be made" in sweep(workspace, cluster)
+        assert not list(Path(tempfile.gettempdir()).glob("a3c-bench-cell-*"))
 
 
 def test_a_cluster_that_is_not_there(tmp_path):
     workspace = Repository(tmp_path / "repository")
+    for address in ("local", "ray://localhost:10001"):
+        said = workspace.run(*workspace.entry("sweep", "--address", address), code=2)
+        assert "HOST:PORT of a cluster that exists" in said
     said = workspace.run(*workspace.entry("sweep", "--address", "127.0.0.1:1"), code=2)
-    assert "--address: '127.0.0.1:1' is no Ray cluster that can be used" in said
+    assert "--address: '127.0.0.1:1' cannot be used as a Ray cluster" in said

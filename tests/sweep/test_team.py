@@ -3,11 +3,12 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ruamel.yaml import YAML
 
 pytestmark = [pytest.mark.sweep, pytest.mark.timeout(400)]
 COMPOSE = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())["services"]
+KEY, SECRET = "the-team", "what-the-team-knows"
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]), None)
 
 
@@ -45,6 +47,12 @@ def answers(address):
             return False
 
     return ready
+
+
+def listens(port):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
+        return True
+    return False
 
 
 @contextmanager
@@ -75,7 +83,6 @@ def team_server(database, folder):
     port = free_port()
     verb, *arguments = COMPOSE["team"]["command"]
     places = {
-        "${TEAM_PASSWORD:-}": "",
         "database:5432": database,
         "/data": str(folder),
         "${TEAM_ADDRESS:-localhost}": "x",
@@ -126,30 +133,30 @@ def test_the_team_is_a_profile_and_nothing_of_it_starts_by_itself():
 
 
 @contextmanager
-def s3():
+def s3(folder):
     """A server that speaks S3, with a bucket; gives its address."""
+    (folder / "team").mkdir(parents=True)
     port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    with running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], answers(address)):
-        import boto3
-
-        boto3.client("s3", endpoint_url=address).create_bucket(Bucket="team")
-        yield address
+    serve = [Path(sys.executable).with_name("rclone"), "serve", "s3", f"--addr=127.0.0.1:{port}"]
+    with running([*serve, f"--auth-key={KEY},{SECRET}", folder], lambda: listens(port)):
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_what_one_machine_trained_another_gets_from_the_remote(tmp_path, monkeypatch):
-    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
+    for name, value in {"ACCESS_KEY_ID": KEY, "SECRET_ACCESS_KEY": SECRET, "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     one, other = (Repository(tmp_path / name, seeds=[0], algorithms=["nstep"]) for name in ("one", "other"))
-    with s3() as address:
-        assert "--remote: the default one: " in one.run(*one.entry("push"), code=2)
+    with s3(tmp_path / "store") as address:
+        assert "push: " in one.run(*one.entry("push"), code=2)
         for repository in (one, other):
             repository.run(*DVC, "remote", "add", "--default", "team", "s3://team/a3c-bench")
             repository.run(*DVC, "remote", "modify", "team", "endpointurl", address)
         one.run(*DVC, "repro", "train", "evaluate")
         # One of the preset, seven of the training and two of the evaluation.
-        assert "3 stages are there, 10 files of theirs are new" in one.run(*one.entry("push"))
-        assert "3 stages are there, 0 files of theirs are new" in one.run(*one.entry("push"))
+        assert "3 stages are on the remote; 10 files were new there" in one.run(*one.entry("push"))
+        said = one.run(*one.entry("push"), code=2, AWS_SECRET_ACCESS_KEY="another")
+        assert "push: " in said and "Traceback" not in said
+        assert "3 stages are on the remote; 0 files were new there" in one.run(*one.entry("push"))
         # Not even dvc.lock has come from there.
         other.run(*DVC, "pull", "--run-cache", "--allow-missing")
         said = other.run(*DVC, "repro", "--pull", "train", "evaluate")

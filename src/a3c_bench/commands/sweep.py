@@ -8,6 +8,7 @@ import typer
 
 from a3c_bench.cli import prepare_to_compute
 from a3c_bench.commands import Environments, Suite, as_seed, seconds
+from a3c_bench.errors import BadInputError
 
 
 def _as_share(value: object) -> float:
@@ -20,7 +21,7 @@ def _as_share(value: object) -> float:
 def run(
     engine: Annotated[Literal["ray"], typer.Option(help="What runs cells on other machines.")] = "ray",
     address: Annotated[
-        str, typer.Option(help="The Ray cluster's; auto: the cluster that this machine belongs to.")
+        str, typer.Option(help="Of the Ray cluster, HOST:PORT; auto: the one that this machine belongs to.")
     ] = "auto",
     suite: Suite = False,
     envs: Environments = None,
@@ -29,12 +30,12 @@ def run(
         typer.Option(
             parser=_as_share,
             metavar="PART",
-            help="Share of the cells, from 0 to 1, that a second node makes again: the bits must be the same.",
+            help="Share of the cells, from 0 to 1, that a second node makes again, to compare.",
         ),
     ] = 0.0,
     audit_seed: Annotated[
         str | None,
-        typer.Option(metavar="INTEGER", help="Chooses which cells are audited; by default drawn, and printed."),
+        typer.Option(metavar="INTEGER", help="Chooses the cells that are audited; by default drawn, and printed."),
     ] = None,
     patience: Annotated[float, seconds("Give up after this long without a node that can make a cell.")] = 60.0,
 ) -> None:
@@ -45,6 +46,8 @@ def run(
     from a3c_bench.sweep.cells import main_cells, suite_cells
     from a3c_bench.sweep.run import run as sweep
 
+    if envs and not suite:
+        raise BadInputError("--envs: only with --suite, of whose cells it chooses some")
     seed = secrets.randbelow(10_000) if audit_seed is None else as_seed("--audit-seed", audit_seed)
     if not suite:
         config = load_config()

@@ -24,7 +24,7 @@ from a3c_bench.algorithms.base import Settings
 from a3c_bench.algorithms.registry import own_sources
 from a3c_bench.config import ENVIRONMENT, Config
 from a3c_bench.errors import LostWorkerError, TrainingError, reason, say
-from a3c_bench.params import open_plain
+from a3c_bench.params import open_plain, source
 from a3c_bench.repository import repository_root
 from a3c_bench.results import files
 from a3c_bench.results.private import PRIVATE, RefusedError, locked, remove, require_own
@@ -190,7 +190,7 @@ def identity(config: Config, algorithm: str, seed: int) -> dict[str, Any]:
         "settings": config.algorithm(algorithm).model_dump(mode="json"),
         **config.model_dump(mode="json", include={*ENVIRONMENT, "schedule"}),
         "code": code_version(),
-        "own_code": own_code_version(config.algorithm(algorithm)),
+        "own_code": own_code_version(config, config.algorithm(algorithm)),
         "python": platform.python_version(),
         **{library: version(library) for library in (*LIBRARIES, *config.algorithm(algorithm).libraries)},
     }
@@ -201,10 +201,17 @@ def code_version(source: Path = SOURCE) -> str:
     return source_version(source, [source / name for name in DECIDING])
 
 
-def own_code_version(settings: Settings) -> str | None:
+def own_code_version(config: Config, settings: Settings) -> str | None:
     """The SHA-256 of the packages and modules of one's own that it takes anything from; None if there are none."""
-    versions = [source_version(path.parent, [path]) for path in own_sources(settings).values()]
+    versions = [source_version(path.parent, [path]) for path in sorted(own_places(config, settings))]
     return " ".join(versions) or None
+
+
+def own_places(config: Config, settings: Settings) -> set[Path]:
+    """Those packages, which are folders, and modules: of the environment, its wrappers, and the algorithm."""
+    named = [target for target in (config.env, *config.wrappers) if ":" in target]
+    # The current folder: nothing was found there.
+    return {*own_sources(settings).values(), *map(source, named)} - {SOURCE, Path.cwd()}
 
 
 def source_version(root: Path, places: Iterable[Path]) -> str:

@@ -1,10 +1,13 @@
-"""What must be the same on every machine that makes cells: this project's code, the pinned packages, and Python."""
+"""What must be the same on every machine that makes cells: the code, the pinned packages, and Python."""
 
 import platform
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from a3c_bench.params import source
+from a3c_bench.results.checkpoints import source_version
 
 PACKAGE = Path(__file__).parents[1]
 SUFFIXES = {".py", ".c", ".h", ".yaml"}
@@ -19,13 +22,17 @@ def pinned(lock: Path) -> list[str]:
     return [line.partition("==")[0] for line in lines if "==" in line and line[0].isalnum()]
 
 
-def identity(packages: Iterable[str], source: Path = PACKAGE) -> dict[str, str]:
-    """The version of Python and of the packages, and the SHA-256 of every file of the code, by their names."""
-    paths = sorted(path for path in source.rglob("*") if path.suffix in SUFFIXES)
+def identity(packages: Iterable[str], own: Iterable[str] = (), package: Path = PACKAGE) -> dict[str, str]:
+    """The version of Python and of the packages, and SHA-256 of every file of this project's code, by their names.
+
+    own: modules of somebody's own, which come in as a whole each.
+    """
+    paths = sorted(path for path in package.rglob("*") if path.suffix in SUFFIXES)
     return {
         PYTHON: platform.python_version(),
         **{name: _version(name) for name in packages},
-        **{path.relative_to(source).as_posix(): sha256(path.read_bytes()).hexdigest() for path in paths},
+        **{f"{name}.py": _own_version(name) for name in own},
+        **{path.relative_to(package).as_posix(): sha256(path.read_bytes()).hexdigest() for path in paths},
     }
 
 
@@ -37,6 +44,12 @@ def _version(package: str) -> str:
         return MISSING
 
 
+def _own_version(module: str) -> str:
+    path = source(module)
+    # The current folder: nothing was found there.
+    return MISSING if path == Path.cwd() else source_version(path.parent, [path])
+
+
 def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     """What is not the same there, in words; empty where all of it is."""
     names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
@@ -46,6 +59,5 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 
 def _words(name: str, here: str, there: str) -> str:
     if Path(name).suffix in SUFFIXES:
-        kind = "is missing" if there == MISSING else "differs"
-        return f"{name} {kind}"
+        return f"{name} {'is missing' if there == MISSING else 'differs'}"
     return f"{name} is {there} in place of {here}"

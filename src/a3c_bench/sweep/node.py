@@ -1,22 +1,33 @@
 """One cell on a node of a cluster: in a folder of its own, by this project's own command."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from a3c_bench.machine import cpu_model
-from a3c_bench.math_threads import without_limit
+from a3c_bench.math_threads import ONE_THREAD
 from a3c_bench.sweep.identity import PACKAGE, difference, identity
 
-NOT_INHERITED = {"A3C_BENCH_FRESH", "DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI", "SLURM_ARRAY_TASK_ID"}
-ITS_OWN = {1, 2}
-"""Exit codes of a cell that would end so anywhere: its params or its loss make no sense. All others: it was ended."""
+NOT_INHERITED = {
+    *ONE_THREAD,
+    "A3C_BENCH_FRESH",
+    "DVC_ROOT",
+    "DVC_STAGE",
+    "MLFLOW_TRACKING_URI",
+    "SLURM_ARRAY_TASK_ID",
+}
+"""Ray sets the first to the cores of a task."""
+FAILED = {1, 2}
+"""Exit codes of a cell that says why it ended. With all others somebody ended it."""
+PREFIX, LOCK = "a3c-bench-cell-", ".lock"
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class Task:
     files: tuple[str, ...]
     """That it leaves behind."""
     packages: tuple[str, ...]
+    own: tuple[str, ...]
+    """Modules of somebody's own that it takes anything from."""
     identity: Mapping[str, str]
     """What must be the same: see `sweep.identity`."""
     variables: Mapping[str, str]
@@ -52,11 +65,10 @@ class Outcome:
 
 def run(task: Task) -> Outcome:
     """Make the cell, unless something here is not as it is where the task comes from."""
-    differs = difference(task.identity, identity(task.packages))
+    differs = difference(task.identity, identity(task.packages, task.own))
     if differs:
         return Outcome("refused", differs)
-    with tempfile.TemporaryDirectory(prefix="a3c-bench-cell-") as name:
-        folder = Path(name)
+    with _own_folder() as folder:
         for path, content in task.params.items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes(content)
@@ -66,12 +78,27 @@ def run(task: Task) -> Outcome:
             env=_environment(task.variables),
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
         if result.returncode:
             why = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
-            return Outcome("failed" if result.returncode in ITS_OWN else "lost", why.removeprefix("a3c-bench: "))
+            kind: Literal["failed", "lost"] = "failed" if result.returncode in FAILED else "lost"
+            return Outcome(kind, why.removeprefix("a3c-bench: "), cpu=cpu_model())
         return Outcome("made", "", {path: (folder / path).read_bytes() for path in task.files}, cpu_model())
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """An empty one, which is locked; those of nodes that were killed go first."""
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
+        with suppress(OSError), old.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old.parent)
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as name, (Path(name) / LOCK).open("w") as file:
+        # Not handed on to the command, so that it is free when this process is gone.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield Path(name)
 
 
 def _ending_with_us() -> list[str]:
@@ -80,6 +107,6 @@ def _ending_with_us() -> list[str]:
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    inherited = without_limit({name: value for name, value in os.environ.items() if name not in NOT_INHERITED})
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [inherited.get("PYTHONPATH")])])
     return {**inherited, "PYTHONPATH": path, **variables}

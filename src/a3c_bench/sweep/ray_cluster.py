@@ -2,17 +2,22 @@
 
 import logging
 import os
+import re
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from a3c_bench.errors import BadInputError, describe_error
+from a3c_bench.errors import BadInputError, TrainingError, describe_error
+from a3c_bench.sweep import node as on_node
 from a3c_bench.sweep.cells import Cell
 from a3c_bench.sweep.node import Outcome, Task
 
 CONNECTING_SECONDS = 5.0
+AUTO = "auto"
 
 
 class RayCluster:
@@ -22,6 +27,8 @@ class RayCluster:
         """share: cores of a cell, or all of a node that has fewer: no two share one."""
         self._task, self._share = task, share
         self._ray = connected(address)
+        # What is tried again, and where, is not for Ray to say.
+        self._run = self._ray.remote(on_node.run).options(max_retries=0)
         self._ids: dict[str, tuple[str, int]] = {}
         self._running: dict[Any, tuple[str, Cell]] = {}
 
@@ -35,14 +42,15 @@ class RayCluster:
         self._ray.shutdown()
 
     def nodes(self) -> Mapping[str, int]:
-        """See `Engine`."""
+        """See `Engine`. A node is a machine: started again, it is the same one."""
         found = {}
-        for node in self._ray.nodes():
+        for node in self._asked(self._ray.nodes):
             cores = int(node["Resources"].get("CPU", 0))
             if node["Alive"] and cores:
-                name = f"{node.get('NodeName') or node['NodeManagerAddress']} ({node['NodeID'][:8]})"
-                self._ids[name] = node["NodeID"], cores
-                found[name] = max(1, cores // self._share)
+                name, address = node.get("NodeName"), node["NodeManagerAddress"]
+                told = f"{name} ({address})" if name and name != address else address
+                self._ids[told] = node["NodeID"], cores
+                found[told] = max(1, cores // self._share)
         return found
 
     def start(self, node: str, cell: Cell) -> None:
@@ -51,9 +59,8 @@ class RayCluster:
 
         number, cores = self._ids[node]
         there = NodeAffinitySchedulingStrategy(number, soft=False)
-        # What is tried again, and where, is not for Ray to say.
-        options = {"num_cpus": min(self._share, cores), "max_retries": 0, "scheduling_strategy": there}
-        self._running[self._ray.remote(make()).options(**options).remote(self._task(cell))] = node, cell
+        options = {"num_cpus": min(self._share, cores), "scheduling_strategy": there}
+        self._running[self._asked(lambda: self._run.options(**options).remote(self._task(cell)))] = node, cell
 
     def wait(self, seconds: float) -> Iterator[tuple[str, Cell, Outcome]]:
         """See `Engine`."""
@@ -61,33 +68,34 @@ class RayCluster:
             time.sleep(seconds)
             return
         # All that has ended by then: they are handed in together.
-        done, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=seconds)
+        running = list(self._running)
+        done, _ = self._asked(lambda: self._ray.wait(running, num_returns=len(running), timeout=seconds))
         for reference in done:
             yield *self._running.pop(reference), self._outcome(reference)
 
     def _outcome(self, reference: Any) -> Outcome:
         try:
-            found = self._ray.get(reference)
+            found: Outcome = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
-            return Outcome("refused", describe_error(error.cause))
+            # Nothing of the task itself raises: this project is not there, or not as it is here.
+            return Outcome("refused", describe_error(error.cause or error))
         except self._ray.exceptions.RayError as error:
             return Outcome("lost", type(error).__name__)
-        return found if isinstance(found, Outcome) else Outcome("refused", str(found))
+        return found
 
-
-def make() -> Callable[[Task], Outcome | str]:
-    """What runs on a node. Its text travels, not its name: a node without this project can say so."""
-
-    def run_cell(task: Task) -> Outcome | str:
-        from a3c_bench.sweep import node
-
-        return node.run(task)
-
-    return run_cell
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except Exception as error:  # of many kinds, by what Ray was just doing
+            raise TrainingError(
+                f"the Ray cluster is gone ({describe_error(error)}); give the command again, it goes on where it was"
+            ) from None
 
 
 def connected(address: str) -> Any:
     """Ray, connected; raises `BadInputError` where it is not installed or no cluster is there."""
+    if address != AUTO and not re.fullmatch(r"[^:/\s]+:[0-9]{1,5}", address):
+        raise BadInputError(f"--address: {address!r} is not allowed: {AUTO}, or HOST:PORT of a cluster that exists")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -98,17 +106,28 @@ def connected(address: str) -> Any:
         ) from None
     try:
         _require_listener(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _own_answer_to_signals():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # of many kinds: nobody there, another version of Ray or Python there
         raise BadInputError(
-            f"--address: {address!r} is no Ray cluster that can be used ({describe_error(error)}); "
+            f"--address: {address!r} cannot be used as a Ray cluster ({describe_error(error)}); "
             "`ray start --head` starts one"
         ) from None
     return ray
 
 
+@contextmanager
+def _own_answer_to_signals() -> Iterator[None]:
+    """Ray answers SIGTERM by an answer of its own, from which nothing is safe while files are written."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _require_listener(address: str) -> None:
     """Raise `OSError` where nobody listens: Ray itself tries for minutes."""
     host, _, port = address.rpartition(":")
-    if host and port.isdecimal():
+    if host:
         socket.create_connection((host, int(port)), timeout=CONNECTING_SECONDS).close()

@@ -2,133 +2,171 @@
 
 import math
 import os
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 from a3c_bench.config import Config
 from a3c_bench.errors import BadInputError, TrainingError, say
-from a3c_bench.progress import is_quiet
+from a3c_bench.progress import conclude
+from a3c_bench.results.checkpoints import own_places
 from a3c_bench.suite import PARAMS, Suite
 from a3c_bench.sweep.cells import Cell
-from a3c_bench.sweep.dispatch import Dispatch, Job, Verdict
+from a3c_bench.sweep.dispatch import Dispatch, Job, Trust, Verdict
 from a3c_bench.sweep.identity import identity, pinned
 from a3c_bench.sweep.node import Outcome, Task
 from a3c_bench.sweep.ray_cluster import RayCluster
 from a3c_bench.sweep.workspace import Workspace
 
-HERE = "this workspace"
 LOCKS = (Path("requirements.lock"), Path("requirements-suite.lock"))
+TITLE = "sweep"
 
 
 def run(
     params: Config | Suite, cells: Sequence[Cell], address: str, audit: float, audit_seed: int, patience: float
 ) -> None:
     """Make all that is left of `cells`; raises `TrainingError` where one failed or differs from its audit."""
-    if audit and isinstance(params, Config) and params.schedule != "ordered":
-        raise BadInputError(
-            f"--audit: schedule {params.schedule} gives other bits every time; leave it out, or use ordered"
-        )
-    of_suite = isinstance(params, Suite)
-    task, workspace = tasks(of_suite), Workspace(of_suite)
+    tasks, workspace = Tasks(params), Workspace(isinstance(params, Suite))
+    if audit:
+        require_same_bits(tasks.configs(cells))
     audited = chosen(cells, audit, audit_seed)
-    with RayCluster(address, task, params.workers * params.threads) as cluster:
+    with RayCluster(address, tasks, params.workers * params.threads) as cluster:
         left = workspace.left(cells)
-        told(f"{len(cells)} cells, {len(left)} to be made")
+        conclude(TITLE, f"{len(cells)} cells, {len(left)} to be made", cells=len(cells), left=len(left))
         if audited:
-            told(f"audited (--audit-seed {audit_seed}): {', '.join(str(cell.number) for cell in audited)}")
-        again = [cell for cell in audited if cell not in left]
-        jobs = [*map(Job, left), *(Job(cell, outcome_here(cell)) for cell in again)]
-        summary = Summary(len(jobs))
-        for verdicts in Dispatch(cluster, jobs, audited, patience).verdicts():
-            good = [verdict for verdict in verdicts if summary.add(verdict) and verdict.cell in left]
-            if good:
-                # DVC believes what lies here, under the params and the code that it finds.
-                require_unchanged(task)
-            workspace.hand_in((verdict.cell, verdict.outcome.files) for verdict in good)
+            numbers = [cell.number for cell in audited]
+            conclude(TITLE, f"audited (--audit-seed {audit_seed}): {', '.join(map(str, numbers))}", audited=numbers)
+        jobs = [*map(Job, left), *(workspace.to_confirm(cell) for cell in audited if cell not in left)]
+        summary, dispatch = Summary(len(jobs)), Dispatch(cluster, jobs, audited, patience)
+        try:
+            for verdicts in dispatch.verdicts():
+                taken = [(verdict.cell, summary.add(verdict)) for verdict in verdicts]
+                new = {cell: outcome for cell, outcome in taken if outcome and cell in left}
+                if new:
+                    # DVC believes what lies here, under the params and the code that it finds.
+                    tasks.require_unchanged()
+                    workspace.hand_in(new)
+        finally:
+            summary.doubts(dispatch.trust)
     summary.conclude()
+
+
+class Tasks:
+    """What nodes are told of cells: params, code and versions, as they are now."""
+
+    def __init__(self, params: Config | Suite) -> None:
+        self._params, self._of_suite = params, isinstance(params, Suite)
+        self._packages = tuple(dict.fromkeys(name for lock in LOCKS[: 1 + self._of_suite] for name in pinned(lock)))
+        self._files = self._content()
+        self._code = identity(self._packages)
+
+    def __call__(self, cell: Cell) -> Task:
+        """What a node is told of this one."""
+        config = self._config(cell)
+        own = tuple(sorted(path.stem for path in own_places(config, config.algorithm(cell.algorithm))))
+        return Task(
+            command=("cell", str(cell.number), *(["--suite"] if self._of_suite else [])),
+            params=self._files,
+            files=tuple(map(str, cell.files)),
+            packages=self._packages,
+            own=own,
+            identity={**self._code, **identity((), own)},
+            variables={"A3C_BENCH_HOSTS": "1", **tracking()},
+        )
+
+    def configs(self, cells: Sequence[Cell]) -> list[Config]:
+        """Those of all these."""
+        return [self._params] if isinstance(self._params, Config) else [self._config(cell) for cell in cells]
+
+    def require_unchanged(self) -> None:
+        """Raise `BadInputError` where params or code are not what the nodes were told."""
+        if (self._content(), identity(self._packages)) != (self._files, self._code):
+            raise BadInputError("the params or the code changed while the sweep ran; what comes back now is not taken")
+
+    def _config(self, cell: Cell) -> Config:
+        if isinstance(self._params, Config):
+            return self._params
+        assert cell.environment is not None
+        return self._params.config(cell.environment)
+
+    @staticmethod
+    def _content() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in (Path("params.yaml"), PARAMS) if path.exists()}
 
 
 class Summary:
     """What became of the cells so far."""
 
     def __init__(self, total: int) -> None:
-        self._total, self._done, self._wrong = total, 0, 0
-        self._by: dict[str, list[int]] = defaultdict(list)
-        self._suspects: dict[str, None] = {}
+        self._total = total
+        self._done: set[Cell] = set()
+        self._wrong: set[Cell] = set()
 
-    def add(self, verdict: Verdict) -> bool:
-        """Tell it; returns whether its files can be taken."""
-        self._done += 1
-        cell, outcome, audit = verdict.cell, verdict.outcome, verdict.audit
-        of, name = f"{self._done} of {self._total}", f"cell {cell.number} ({cell.name})"
-        failed = next((one for one in (outcome, audit) if one and one.kind != "made"), None)
-        self._wrong += bool(failed or verdict.differing)
-        if failed:
-            say(f"{of}: {name} {'is not audited' if audit else 'is not made'}: {failed.why}")
-            return audit is not None
-        if verdict.differing:
-            assert audit is not None
-            self._suspects |= dict.fromkeys((outcome.node, audit.node))
-            say(
-                f"{of}: {name} differs between {outcome.node}, {outcome.cpu}, and {audit.node}, {audit.cpu}: "
-                f"{', '.join(verdict.differing)}"
-            )
-            return False
-        self._by[outcome.node].append(cell.number)
-        told(f"{of}: {name} by {outcome.node}{f', the same by {audit.node}' if audit else ''}")
-        return True
+    def add(self, verdict: Verdict) -> Outcome | None:
+        """Tell it; returns what can be taken."""
+        cell, agreed, failed = verdict.cell, verdict.agreed, verdict.failed
+        self._done.add(cell)
+        if failed or agreed is None or verdict.differing:
+            self._wrong.add(cell)
+        text = f"{len(self._done)} of {self._total}: cell {cell.number} ({cell.name}) {self._words(verdict)}"
+        if cell in self._wrong:
+            say(text)
+        else:
+            conclude(TITLE, text, cell=cell.number, nodes=[one.node for one in verdict.made])
+        return agreed
+
+    @staticmethod
+    def _words(verdict: Verdict) -> str:
+        agreed, failed = verdict.agreed, verdict.failed
+        nodes = [one.node for one in verdict.made]
+        if not nodes:
+            assert failed is not None
+            return f"is not made: {f'on {failed.node} ' if failed.node else ''}{failed.why}"
+        if verdict.differing and agreed is not None:
+            odd = [f"{one.node}, {one.cpu}," for one in verdict.made if one.files != agreed.files]
+            same = [one.node for one in verdict.made if one.files == agreed.files]
+            return f"is right by {' and '.join(same)}; {' '.join(odd)} computes something else"
+        if failed is None and agreed is None:
+            return f"differs on all of {', '.join(nodes)}"
+        if failed is not None:
+            where = f"on {failed.node}, {failed.cpu}, " if failed.node else ""
+            return f"by {' and '.join(nodes)} is not confirmed: {where}{failed.why}"
+        return f"by {nodes[0]}{f', the same by {nodes[1]}' if len(nodes) > 1 else ''}"
+
+    @staticmethod
+    def doubts(trust: Trust) -> None:
+        """Say what was taken from nodes of which it is not known whether they compute right."""
+        for node in sorted(trust.suspects):
+            if cells := trust.alone.get(node):
+                stages = " ".join(stage for cell in cells for stage in cell.stages)
+                say(
+                    f"{node} made these alone, and nobody knows if they are right; make them again by "
+                    f"`dvc repro --force --single-item {stages}`"
+                )
 
     def conclude(self) -> None:
         """Raise `TrainingError` unless all went well."""
-        for node in self._suspects:
-            if node != HERE and self._by[node]:
-                say(f"{node} also made these cells, of which nothing is known: {', '.join(map(str, self._by[node]))}")
         if self._wrong:
-            raise TrainingError(f"{self._wrong} of {self._total} cells are not as they should be")
+            raise TrainingError(f"{len(self._wrong)} of {self._total} cells failed or differ")
 
 
-def tasks(of_suite: bool) -> Callable[[Cell], Task]:
-    """What a node is told of a cell; params, code and versions are read now."""
-    packages = tuple(dict.fromkeys(name for lock in LOCKS[: 1 + of_suite] for name in pinned(lock)))
-    here = identity(packages)
-    params = {str(path): path.read_bytes() for path in (Path("params.yaml"), PARAMS) if path.exists()}
-    variables = {"A3C_BENCH_HOSTS": "1", **tracking()}
-
-    def task(cell: Cell) -> Task:
-        command = ("cell", str(cell.number), *(["--suite"] if of_suite else []))
-        return Task(command, params, tuple(map(str, cell.files)), packages, here, variables)
-
-    return task
+def require_same_bits(configs: Sequence[Config]) -> None:
+    """Raise `BadInputError` where two nodes need not agree."""
+    for config in configs:
+        settings = {name: config.algorithm(name) for name in config.algorithms}
+        native = [name for name, one in settings.items() if getattr(one, "numerics", "portable") == "native"]
+        if config.schedule != "ordered" or native:
+            what = f"{native[0]} has numerics native, which" if native else f"schedule {config.schedule}"
+            raise BadInputError(f"--audit: {what} promises no bits; leave --audit out")
 
 
 def tracking() -> dict[str, str]:
-    """Where a node logs to: a server of MLflow's, or nowhere, since SQLite is for one machine."""
+    """Where a node logs to: an MLflow server, or nowhere, since SQLite is for one machine."""
     address = os.environ.get("MLFLOW_TRACKING_URI", "")
     served = address.startswith("http") and os.environ.get("A3C_BENCH_TRACKING") != "off"
     return {"A3C_BENCH_TRACKING": "wait", "MLFLOW_TRACKING_URI": address} if served else {"A3C_BENCH_TRACKING": "off"}
 
 
-def require_unchanged(task: Callable[[Cell], Task]) -> None:
-    """Raise `BadInputError` where params or code are not what the nodes were told."""
-    probe = Cell(0, "", 0)
-    then, now = task(probe), tasks("--suite" in task(probe).command)(probe)
-    if (then.params, then.identity) != (now.params, now.identity):
-        raise BadInputError("the params or the code changed while the sweep ran; what comes back now is not taken")
-
-
 def chosen(cells: Sequence[Cell], share: float, seed: int) -> list[Cell]:
     """The cells that are made twice."""
     return sorted(Random(seed).sample(cells, math.ceil(share * len(cells))))
-
-
-def outcome_here(cell: Cell) -> Outcome:
-    """A cell that was made before."""
-    return Outcome("made", "", {str(path): path.read_bytes() for path in cell.files}, "made before", HERE)
-
-
-def told(line: str) -> None:
-    """Tell how far it is."""
-    if not is_quiet():
-        print(line, flush=True)

@@ -85,7 +85,7 @@ def digest(hashes: Mapping[str, str]) -> str:
 
 def run(config: Config) -> bool:
     """Train all that is not in the table yet; returns whether every row has the bits of one host."""
-    cases, found = Cases(BITS, COLUMNS, KEY), list(trainings(config))
+    cases, found = Cases(BITS, COLUMNS, KEY, config.params()), list(trainings(config))
     alone = [(training, 1, WORKERS[-1]) for training in found if training.expected is None]
     together = [(training, hosts, workers) for training in found for hosts in HOSTS for workers in WORKERS]
     plan = [*alone, *together]

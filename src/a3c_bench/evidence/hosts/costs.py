@@ -20,6 +20,7 @@ from a3c_bench.evidence.hosts.scene import shape_of
 from a3c_bench.evidence.hosts.waiting import WRAPPER
 from a3c_bench.evidence.speed.in_turns import Contestant, endless, rates_in_turns
 from a3c_bench.evidence.watched import Watched
+from a3c_bench.machine import fingerprint
 from a3c_bench.progress import Progress
 from a3c_bench.report.hosts import COSTS, COSTS_ABOUT, SCALING, SIZES
 from a3c_bench.repository import last_commit
@@ -58,9 +59,10 @@ class Together:
 def run(config: Config, slices: int = SLICES) -> None:
     """Measure what is not in the tables yet, and write the page."""
     require_namespaces()
-    costs = Cases(COSTS, ("algorithm", "hosts", "workers", *COMPARED), ("algorithm",))
-    sizes = Cases(SIZES, ("hidden", "message_bytes", *COMPARED), ("hidden",))
-    waiting = Cases(SCALING, ("hosts", "slice", "turns_per_second"), ("hosts", "slice"))
+    about = {**config.params(), "machine": fingerprint()}
+    costs = Cases(COSTS, ("algorithm", "hosts", "workers", *COMPARED), ("algorithm",), about)
+    sizes = Cases(SIZES, ("hidden", "message_bytes", *COMPARED), ("hidden",), about)
+    waiting = Cases(SCALING, ("hosts", "slice", "turns_per_second"), ("hosts", "slice"), about)
     algorithms, first = tuple(config.sections), config.algorithms[0]
     with Progress("cost-hosts", len(algorithms) + len(HIDDEN) + 1) as progress:
         for done, algorithm in enumerate(algorithms):

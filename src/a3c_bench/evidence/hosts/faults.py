@@ -63,7 +63,9 @@ def join_late(scene: Scene) -> None:
     """A host is killed, the others go on, and another takes its place at a checkpoint."""
     scene.wait_for_a_turn()
     scene.strike(lambda: kill(scene.network.processes[scene.victim]))
-    scene.strike(lambda: scene.network.join(scene.victim), "takes part from here on")
+    before = len(scene.network.said(0))
+    scene.network.join(scene.victim)
+    scene.wait_for_the_line("takes part from here on", 0, before)
 
 
 def kill_a_host_while_the_hosts_meet(scene: Scene) -> None:

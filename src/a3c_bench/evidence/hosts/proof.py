@@ -5,7 +5,7 @@ from pathlib import Path
 
 from a3c_bench.config import Config
 from a3c_bench.errors import BadInputError
-from a3c_bench.evidence.hosts import bits, page, table
+from a3c_bench.evidence.hosts import bits, page, strikes
 from a3c_bench.evidence.hosts.network import Network
 from a3c_bench.report.hosts import PROOF_ABOUT
 from a3c_bench.repository import last_commit
@@ -16,7 +16,7 @@ from a3c_bench.results.files import write_all
 def run(config: Config, count: int | None) -> bool:
     """Do what is not in the tables yet, at most `count` faults; returns whether everything went as it has to."""
     require_namespaces()
-    good = [bits.run(config), table.run(config, count)]
+    good = [bits.run(config), strikes.run(config, count)]
     write_all({PROOF_ABOUT: about_bytes(config.env, config.params(), last_commit())})
     page.write()
     return all(good)

@@ -38,7 +38,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 def run(config: Config, count: int | None) -> bool:
     """Strike so many times, by default each kind `TIMES` times, but for what is in the table already."""
-    cases = Cases(FAULTS, COLUMNS, ("number", "fault", "algorithm"))
+    cases = Cases(FAULTS, COLUMNS, ("number", "fault", "algorithm"), config.params())
     planned = list(itertools.islice(plan(), count or TIMES * len(KINDS)))
     left = [case for case in planned if not cases.has(*case)]
     expected = {algorithm: alone(config, algorithm) for algorithm in {algorithm for _, _, algorithm in left}}

@@ -1,6 +1,11 @@
-"""What must be the same on every machine that makes cells: the code, the pinned packages, and Python."""
+"""What must be the same on every machine that makes cells: the code, the pinned packages, and Python.
 
+As a program it tells its own, as JSON: of the packages and modules that it reads, as JSON too, from standard input.
+"""
+
+import json
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -61,3 +66,7 @@ def _words(name: str, here: str, there: str) -> str:
     if Path(name).suffix in SUFFIXES:
         return f"{name} {'is missing' if there == MISSING else 'differs'}"
     return f"{name} is {there} in place of {here}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(identity(**json.load(sys.stdin))))

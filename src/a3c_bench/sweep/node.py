@@ -1,6 +1,7 @@
 """One cell on a node of a cluster: in a folder of its own, by this project's own command."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from typing import Literal
 
 from a3c_bench.machine import cpu_model
 from a3c_bench.math_threads import ONE_THREAD
-from a3c_bench.sweep.identity import PACKAGE, difference, identity
+from a3c_bench.sweep.identity import PACKAGE, difference
 
 NOT_INHERITED = {
     *ONE_THREAD,
@@ -65,10 +66,10 @@ class Outcome:
 
 def run(task: Task) -> Outcome:
     """Make the cell, unless something here is not as it is where the task comes from."""
-    differs = difference(task.identity, identity(task.packages, task.own))
-    if differs:
-        return Outcome("refused", differs)
     with _own_folder() as folder:
+        differs = difference(task.identity, _identity(task, folder))
+        if differs:
+            return Outcome("refused", differs)
         for path, content in task.params.items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes(content)
@@ -86,6 +87,21 @@ def run(task: Task) -> Outcome:
             kind: Literal["failed", "lost"] = "failed" if result.returncode in FAILED else "lost"
             return Outcome(kind, why.removeprefix("a3c-bench: "), cpu=cpu_model())
         return Outcome("made", "", {path: (folder / path).read_bytes() for path in task.files}, cpu_model())
+
+
+def _identity(task: Task, folder: Path) -> Mapping[str, str]:
+    """That of the command: Ray's own processes find modules elsewhere, where the program is that they work for."""
+    result = subprocess.run(
+        [sys.executable, "-m", "a3c_bench.sweep.identity"],
+        input=json.dumps({"packages": task.packages, "own": task.own}),
+        cwd=folder,
+        env=_environment(task.variables),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: Mapping[str, str] = json.loads(result.stdout)
+    return found
 
 
 @contextmanager

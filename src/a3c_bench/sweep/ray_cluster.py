@@ -28,7 +28,7 @@ class RayCluster:
         self._task, self._share = task, share
         self._ray = connected(address)
         # What is tried again, and where, is not for Ray to say.
-        self._run = self._ray.remote(on_node.run).options(max_retries=0)
+        self._run = self._ray.remote(max_retries=0)(on_node.run)
         self._ids: dict[str, tuple[str, int]] = {}
         self._running: dict[Any, tuple[str, Cell]] = {}
 
@@ -86,7 +86,7 @@ class RayCluster:
     def _asked(self, question: Callable[[], Any]) -> Any:
         try:
             return question()
-        except Exception as error:  # of many kinds, by what Ray was just doing
+        except (OSError, RuntimeError, self._ray.exceptions.RayError) as error:
             raise TrainingError(
                 f"the Ray cluster is gone ({describe_error(error)}); give the command again, it goes on where it was"
             ) from None

@@ -129,7 +129,7 @@ test-all: setup lint ## lint, types and all tests but those of the pipeline and 
 test-hosts: setup ## one training over several hosts, which are network namespaces here (as root; FAULTS=10; about five minutes)
 	$(if $(FAULTS),FAULTS=$(FAULTS)) $(VENV)/bin/pytest tests/hosts -m hosts --numprocesses 2 --dist worksteal
 
-test-sweep: setup .sweep/.installed ## cells over two nodes of Ray's, and a team's stores: PostgreSQL, S3 (Debian, as root; about five minutes)
+test-sweep: setup .sweep/.installed ## cells over Ray nodes, and a team's stores: PostgreSQL, S3 (Debian, as root; about four minutes)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -qq --yes --no-install-recommends postgresql >/dev/null; } \
 		|| echo "make: postgresql could not be installed: the team's MLflow is not tried" >&2

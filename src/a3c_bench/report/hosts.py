@@ -106,7 +106,7 @@ def sizes_figure(sizes: pd.DataFrame, title: str) -> Figure:
         axis.plot(sizes["message_bytes"] / 1024, sizes[column], "o-", label=label)
     axis.set_xscale("log", base=2)
     ticks = (sizes["message_bytes"] / 1024).tolist()
-    axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    axis.set_xticks(ticks, [f"{tick:,.1f}" if tick < 10 else f"{tick:,.0f}" for tick in ticks])
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_major_formatter(THOUSANDS)
     axis.set(xlabel="message of a host's round, KiB", ylabel="turns per second", ylim=(0, None))

@@ -267,7 +267,7 @@ def test_another_projects_suite_is_timed_with_its_own_layout_and_rounds(reposito
     assert result.returncode == 1, result.stdout + result.stderr
     (comparison,) = json.loads((repository.folder / "judged" / "verdicts.json").read_text())["comparisons"]
     assert (comparison["name"], comparison["verdict"]) == ("tests/test_speed.py::test_plain", "slower")
-    assert 3 < comparison["ratio"] < 5
+    assert 2 < comparison["ratio"] < 8
     assert len(comparison["ratios"]) == comparison["pairs"]
     repository.assert_clean()
 

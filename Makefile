@@ -129,11 +129,11 @@ test-all: setup lint ## lint, types and all tests but those of the pipeline and 
 test-hosts: setup ## one training over several hosts, which are network namespaces here (as root; FAULTS=10; about five minutes)
 	$(if $(FAULTS),FAULTS=$(FAULTS)) $(VENV)/bin/pytest tests/hosts -m hosts --numprocesses 2 --dist worksteal
 
-test-sweep: setup .sweep/.installed ## cells over Ray nodes, and a team's stores: PostgreSQL, S3 (Debian, as root; about four minutes)
+test-sweep: setup .sweep/.installed ## cells over Ray nodes, and a team's stores: PostgreSQL, S3 (Debian, as root; SELECT='not twenty': without the longest; about four minutes)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -qq --yes --no-install-recommends postgresql >/dev/null; } \
 		|| echo "make: postgresql could not be installed: the team's MLflow is not tried" >&2
-	PYTHONPATH=src .sweep/bin/python -m pytest tests/sweep -m sweep
+	PYTHONPATH=src .sweep/bin/python -m pytest tests/sweep -m sweep$(if $(SELECT), -k '$(SELECT)')
 
 # Beside the packages that are installed for everything else.
 .sweep/.installed: requirements-sweep.lock tests/sweep/requirements.txt | $(STAMP)

@@ -176,7 +176,7 @@ up: ## the pipeline and an MLflow server that it logs to, in containers (MLFLOW_
 	OWNER=$$(id -u):$$(id -g) $(COMPOSE) up
 
 up-hosts: ## the pipeline over three hosts, each a container (A3C_BENCH_SECRET=…: what they know and nobody else)
-	OWNER=$$(id -u):$$(id -g) $(COMPOSE) up --abort-on-container-exit --exit-code-from head head joining joining-too
+	OWNER=$$(id -u):$$(id -g) $(COMPOSE) --profile hosts up --abort-on-container-exit --exit-code-from head head joining joining-too
 
 down: ## end what `make up` started; the server's data stay in its volume
 	$(COMPOSE) --profile hosts down

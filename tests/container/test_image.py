@@ -176,12 +176,12 @@ def test_a_change_of_the_code_does_not_install_again(build, image, clone):
 
 
 @contextmanager
-def services(engine, repository, **variables):
+def services(engine, repository, *options, **variables):
     """docker-compose on a repository, as a function; what it starts is gone at the end."""
     told = {**engine.variables, "OWNER": f"{OWNER}:{OWNER}", **variables}
 
     def compose(*arguments):
-        command = ["docker-compose", "--project-directory", repository, "--file", repository / "compose.yaml"]
+        command = ["docker-compose", "--project-directory", repository, "--file", repository / "compose.yaml", *options]
         result = subprocess.run([*command, *arguments], env=told, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -223,7 +223,7 @@ def test_the_services_come_up_and_serve_the_runs(engine, image, repository):
 @with_compose
 def test_three_containers_train_one_model_to_the_bits_of_one(engine, image, repository):
     """As `make up-hosts` starts them."""
-    with services(engine, repository, A3C_BENCH_SECRET="what the three know") as compose:
+    with services(engine, repository, "--profile", "hosts", A3C_BENCH_SECRET="what the three know") as compose:
         command = ("--abort-on-container-exit", "--exit-code-from", "head", "head", "joining", "joining-too")
         said = compose("up", *command)
     by_three = hashes(repository)

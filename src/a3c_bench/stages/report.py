@@ -195,7 +195,7 @@ def findings(config: Config, context: dict[str, Any]) -> dict[str, str]:
         "split": "Most of the time goes to: " + ", ".join(f"{name} {part}" for name, part in longest.items()),
         "memory": f"A worker takes up to {current['peak_memory_mib'].max():.0f} MiB"
         + ("" if textbook.empty else f", a process of the textbook loop {textbook['peak_memory_mib'].max():.0f} MiB"),
-        "machines": f"Whole trainings on {context['machines']['machine'].nunique()} machines, the same bits on each",
+        "machines": "Whole trainings by machine, the same bits on each",
         "schedules": "hogwild beside ordered: " + alike_in_words(context["schedules"]),
     }
 

@@ -57,7 +57,8 @@ def machines(table: pd.DataFrame, title: str) -> Figure:
         axis.set_xticks(counts := sorted(set(mine["workers"])), [str(count) for count in counts])
         axis.set_ylim(bottom=0)
         axis.yaxis.set_major_formatter(THOUSANDS)
-        axis.set(title=name, ylabel="env steps per second" if index == 0 or is_narrow() else "")
+        axis.set(title=name, xlabel="workers")
+        axis.set_ylabel("env steps per second" if index == 0 or is_narrow() else "")
     axes[0].legend(fontsize="small")
     headline(figure, title)
     return figure

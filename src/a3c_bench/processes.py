@@ -3,6 +3,7 @@
 import ctypes
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -141,6 +142,11 @@ def be_a_worker() -> None:
 def end_with_parent() -> None:
     """From now on the kernel kills this process when the one that started it is gone, even if it is stopped."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def ending_with_us(command: Sequence[str]) -> list[str]:
+    """The command so that it is told to end when this process is gone, where the system has what does that."""
+    return [*(["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []), *command]
 
 
 def describe_exit(exit_code: int | None) -> str:

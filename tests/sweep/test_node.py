@@ -53,7 +53,7 @@ def test_a_cell_that_fails_says_why(tasks, command, kind, why):
 
 def test_a_cell_whose_command_is_killed_is_lost(tasks, monkeypatch):
     task = tasks(main_cells()[0])
-    monkeypatch.setattr(node, "_ending_with_us", lambda: ["sh", "-c", "kill -9 $$"])
+    monkeypatch.setattr(node, "ending_with_us", lambda _: ["sh", "-c", "kill -9 $$"])
     assert node.run(task).kind == "lost"
 
 

@@ -36,9 +36,14 @@ def identity(packages: Iterable[str], own: Iterable[str] = (), package: Path = P
     return {
         PYTHON: platform.python_version(),
         **{name: _version(name) for name in packages},
-        **{f"{name}.py": _own_version(name) for name in own},
+        **own_identity(own),
         **{path.relative_to(package).as_posix(): sha256(path.read_bytes()).hexdigest() for path in paths},
     }
+
+
+def own_identity(own: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of modules of somebody's own, by their names."""
+    return {f"{name}.py": _own_version(name) for name in own}
 
 
 def _version(package: str) -> str:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from a3c_bench.machine import cpu_model
 from a3c_bench.math_threads import ONE_THREAD
+from a3c_bench.processes import ending_with_us
 from a3c_bench.sweep.identity import PACKAGE, difference
 
 NOT_INHERITED = {
@@ -74,7 +75,7 @@ def run(task: Task) -> Outcome:
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes(content)
         result = subprocess.run(
-            [*_ending_with_us(), sys.executable, "-m", "a3c_bench", "--quiet", *task.command],
+            ending_with_us([sys.executable, "-m", "a3c_bench", "--quiet", *task.command]),
             cwd=folder,
             env=_environment(task.variables),
             capture_output=True,
@@ -115,11 +116,6 @@ def _own_folder() -> Iterator[Path]:
         # Not handed on to the command, so that it is free when this process is gone.
         fcntl.flock(file, fcntl.LOCK_EX)
         yield Path(name)
-
-
-def _ending_with_us() -> list[str]:
-    """Before a command: it is told to end when this process is gone."""
-    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from a3c_bench.results.checkpoints import own_places
 from a3c_bench.suite import PARAMS, Suite
 from a3c_bench.sweep.cells import Cell
 from a3c_bench.sweep.dispatch import Dispatch, Job, Trust, Verdict
-from a3c_bench.sweep.identity import identity, pinned
+from a3c_bench.sweep.identity import identity, own_identity, pinned
 from a3c_bench.sweep.node import Outcome, Task
 from a3c_bench.sweep.ray_cluster import RayCluster
 from a3c_bench.sweep.workspace import Workspace
@@ -70,7 +70,7 @@ class Tasks:
             files=tuple(map(str, cell.files)),
             packages=self._packages,
             own=own,
-            identity={**self._code, **identity((), own)},
+            identity={**self._code, **own_identity(own)},
             variables={"A3C_BENCH_HOSTS": "1", **tracking()},
         )
 

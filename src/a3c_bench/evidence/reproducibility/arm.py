@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from a3c_bench.evidence.reproducibility.conditions import Condition, on_arm
 from a3c_bench.evidence.reproducibility.launch import Launcher
 from a3c_bench.evidence.reproducibility.proof import Row, make_trial
 from a3c_bench.params import PARAMS_FILE
+from a3c_bench.processes import ending_with_us
 from a3c_bench.repository import repository_root
 
 CELLS = "cells"
@@ -69,9 +69,7 @@ def whole(algorithm: str, seed: int, cpu_model: str) -> bool:
 def _train(program: Path, folder: Path, algorithm: str, seed: int) -> None:
     """The project's own command, in the other system; it ends, with a checkpoint, when this one does."""
     command = [str(program), "-m", "a3c_bench", "train", "--algorithm", algorithm, "--seed", str(seed)]
-    if shutil.which("setpriv"):
-        command = ["setpriv", "--pdeathsig", "TERM", *command]
-    with subprocess.Popen(command, cwd=folder, env=_environment(folder)) as process:
+    with subprocess.Popen(ending_with_us(command), cwd=folder, env=_environment(folder)) as process:
         try:
             process.wait()
         except BaseException:

@@ -23,6 +23,8 @@ VERIFY := $(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THRE
 TOGETHER := --numprocesses 3 --dist worksteal
 
 comma := ,
+# Packages of Debian, as root; their names follow.
+INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check demo repro profile restore compare watch verify proof proof-arm other-systems chaos proof-hosts cost-hosts speed contribute peers suite suite-setup search test test-all test-hosts test-sweep test-long test-pipeline image image-repro image-verify image-parts image-test up up-hosts down wheel audit lint bench bench-check bench-proof mlflow docs lock clean
@@ -77,8 +79,7 @@ proof-arm: setup other-systems ## train on an emulated ARM64 processor too, comp
 
 other-systems:
 	@{ command -v qemu-x86_64 && command -v qemu-aarch64 && command -v mmdebstrap; } >/dev/null \
-		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-			apt-get install -qq --yes --no-install-recommends qemu-user mmdebstrap >/dev/null; } \
+		|| { $(INSTALL) qemu-user mmdebstrap >/dev/null; } \
 		|| echo "make: qemu-user and mmdebstrap could not be installed: what needs them stays open" >&2
 
 chaos: setup ## strike trainings with faults and compare their results, and try bad inputs (FAULTS=207; about half an hour)
@@ -130,8 +131,7 @@ test-hosts: setup ## one training over several hosts, which are network namespac
 	$(if $(FAULTS),FAULTS=$(FAULTS)) $(VENV)/bin/pytest tests/hosts -m hosts --numprocesses 2 --dist worksteal
 
 test-sweep: setup .sweep/.installed ## cells over Ray nodes, and a team's stores: PostgreSQL, S3 (Debian, as root; SELECT='not twenty': without the longest; about four minutes)
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-		apt-get install -qq --yes --no-install-recommends postgresql >/dev/null; } \
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(INSTALL) postgresql >/dev/null; } \
 		|| echo "make: postgresql could not be installed: the team's MLflow is not tried" >&2
 	PYTHONPATH=src .sweep/bin/python -m pytest tests/sweep -m sweep$(if $(SELECT), -k '$(SELECT)')
 
@@ -147,8 +147,7 @@ test-long: setup ## many bad inputs, strange environments and trainings at once 
 	$(VENV)/bin/pytest $(TOGETHER) -m long
 
 test-pipeline: setup ## a small real pipeline through DVC, with experiments, the queue and the MLflow server in a browser
-	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-		apt-get install -qq --yes --no-install-recommends chromium >/dev/null; } \
+	@command -v chromium >/dev/null || { $(INSTALL) chromium >/dev/null; } \
 		|| echo "make: chromium could not be installed: the MLflow page is not looked at" >&2
 	$(VENV)/bin/pytest tests/pipeline -m pipeline
 
@@ -168,8 +167,7 @@ image-parts: ## write what the image is made of to reports/container/parts.csv
 
 image-test: setup ## build and test the image, with no registry and an engine of its own (Debian, as root; about ten minutes)
 	@for tool in dockerd docker-compose mmdebstrap; do command -v $$tool >/dev/null || missing=1; done; \
-	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-		apt-get install -qq --yes --no-install-recommends docker.io docker-compose mmdebstrap >/dev/null; }
+	[ -z "$$missing" ] || { $(INSTALL) docker.io docker-compose mmdebstrap >/dev/null; }
 	$(VENV)/bin/pytest tests/container -m image
 
 up: ## the pipeline and an MLflow server that it logs to, in containers (MLFLOW_PORT=5000)
@@ -224,15 +222,17 @@ docs: setup .docs/.installed ## build the documentation's site, strictly, into .
 
 COMPILE := $(VENV)/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
+# A local build's suffix would exclude everybody else's build of the same version.
+WITHOUT_BUILD := sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/'
+
 lock: setup ## resolve the dependencies of pyproject.toml again, into the lock files
 	$(COMPILE) --extra test --extra dev --output-file requirements.lock pyproject.toml
-	@# A local build's suffix would exclude everybody else's build of the same version.
-	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements.lock
+	$(WITHOUT_BUILD) requirements.lock
 	$(COMPILE) --extra box2d --extra mujoco --extra minatar --extra atari --constraint requirements.lock \
 		--output-file requirements-suite.lock pyproject.toml
-	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-suite.lock
+	$(WITHOUT_BUILD) requirements-suite.lock
 	$(COMPILE) --extra ray --extra team --constraint requirements.lock --output-file requirements-sweep.lock pyproject.toml
-	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[a-z0-9.]+/\1/' requirements-sweep.lock
+	$(WITHOUT_BUILD) requirements-sweep.lock
 	$(COMPILE) --output-file requirements-docs.lock docs/site/requirements.in
 
 clean: ## remove the environment, caches, models and the MLflow store; results in git stay

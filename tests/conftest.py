@@ -1,6 +1,7 @@
 """What all tests share. The math libraries are held to one thread first, as in every command."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -72,6 +73,12 @@ def write_params(folder: Path, params: object) -> None:
     """Write `params` as `folder`'s params.yaml."""
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump(params, file)
+
+
+def free_port() -> int:
+    """One of loopback that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:

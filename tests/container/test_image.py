@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, small_params, write_params
+from conftest import ROOT, free_port, small_params, write_params
 from engine import engine as running_engine
 from packages import build_options
 
@@ -194,9 +193,7 @@ def services(engine, repository, *options, **variables):
 
 @with_compose
 def test_the_services_come_up_and_serve_the_runs(engine, image, repository):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     def ask(path, content=None):
         data = None if content is None else json.dumps(content).encode()

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, free_port
 from test_pipeline import small_pipeline
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
@@ -24,11 +23,6 @@ TRAINING = "workflowType=machine_learning"
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     return small_pipeline(tmp_path_factory.mktemp("repository"))
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 @contextmanager

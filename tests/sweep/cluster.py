@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -11,17 +10,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from conftest import ROOT, environment
+from conftest import ROOT, environment, free_port
 
 BIN = Path(sys.executable).parent
 ATTEMPTS = 3
 """On a busy machine a node's processes may wait for one another in vain."""
 HERE = Path(__file__).parent
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 class Cluster:

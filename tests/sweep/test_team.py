@@ -12,8 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from cluster import free_port
-from conftest import ROOT, environment, wait_until
+from conftest import ROOT, environment, free_port, wait_until
 from repository import DVC, Repository
 from ruamel.yaml import YAML
 

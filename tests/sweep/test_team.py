@@ -105,9 +105,10 @@ def test_many_hosts_log_to_one_server_on_postgresql(tmp_path, monkeypatch):
         commands = [host.command(*host.entry("cell", "0"), **told) for host in hosts]
         # At the same moment: none of them finds an experiment yet.
         pair = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        for process in [subprocess.Popen(**command, **pair) for command in commands]:
-            said, _ = process.communicate(timeout=200)
-            assert process.returncode == 0 and "MLflow is left out" not in said, said
+        processes = [subprocess.Popen(**command, **pair) for command in commands]
+        said = [process.communicate(timeout=200)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0], said
+        assert not [each for each in said if "MLflow is left out" in each], said
         import mlflow
 
         client = mlflow.MlflowClient(address)

@@ -4,9 +4,12 @@ import json
 
 import pytest
 from conftest import small_config
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from a3c_bench.tracking import mlflow_run
 from a3c_bench.tracking.experiment import EXPERIMENT, NOTE, VIEW, describe
+from a3c_bench.tracking.mlflow_run import MlflowRun
 from a3c_bench.tracking.store import find_or_create_experiment
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # MLflow's own warnings
@@ -67,39 +70,42 @@ def test_every_section_of_the_params_has_columns():
     assert set(small_config(algorithms=["nstep"]).sections) == {"nstep", "episodic", "ppo"}
 
 
-def test_what_another_host_writes_at_the_same_moment_is_no_error(client, experiment, monkeypatch):
-    """As PostgreSQL answers: the second of two that add the same row is refused."""
-    write = client.set_experiment_tag
-
-    def too_late(*tag):
-        write(*tag)
-        raise MlflowException("duplicate key value")
-
-    monkeypatch.setattr(client, "set_experiment_tag", too_late)
-    describe(client, experiment, ALGORITHMS)
-    assert set(states(client, experiment)) == {"Trainings by algorithm", "Pipelines", "Throughput"}
-
-    def failing(*_):
-        raise MlflowException("the disk is full")
-
-    monkeypatch.setattr(client, "set_experiment_tag", failing)
-    with pytest.raises(MlflowException, match="full"):
-        describe(client, experiment, [*ALGORITHMS, "reinforce"])
+WRITES = ["create_experiment", "set_experiment_tag", "log_inputs"]
 
 
-def test_an_experiment_that_another_host_makes_at_the_same_moment_is_found(client, monkeypatch):
-    make, found = client.create_experiment, []
+@pytest.mark.parametrize("write", WRITES)
+def test_what_another_host_writes_at_the_same_moment_is_no_error(workspace, client, monkeypatch, write):
+    """As PostgreSQL answers: the second of two that add the same row is refused, and finds it when it looks again."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    once, refused = getattr(MlflowClient, write), []
 
     def too_late(*arguments, **options):
-        found.append(make(*arguments, **options))
-        raise MlflowException("it exists")
+        written = once(*arguments, **options)
+        if not refused:
+            refused.append(written)
+            raise MlflowException("duplicate key value")
+        return written
 
-    monkeypatch.setattr(client, "create_experiment", too_late)
-    assert find_or_create_experiment(client, "of two hosts") == found[0]
+    monkeypatch.setattr(MlflowClient, write, too_late)
+    run = MlflowRun(lambda _: None)
+    run.stop_watching()
+    run.begin(1, "train", {"environment": "CartPole-v1"}, {}, pipeline("one"))
+    run.end(2, "FINISHED")
+    assert len(refused) == 1
+    (made,) = [experiment for experiment in client.search_experiments() if experiment.name == EXPERIMENT]
+    assert len(states(client, made.experiment_id)) == 3
+    for logged in client.search_runs([made.experiment_id]):
+        assert [given.dataset.name for given in logged.inputs.dataset_inputs] == ["CartPole-v1"]
 
     def failing(*_, **__):
         raise MlflowException("the disk is full")
 
-    monkeypatch.setattr(client, "create_experiment", failing)
+    monkeypatch.setattr(MlflowClient, write, failing)
+    monkeypatch.setattr(mlflow_run, "EXPERIMENT", "another")
     with pytest.raises(MlflowException, match="full"):
-        find_or_create_experiment(client, "of none")
+        run.begin(3, "train", {"environment": "CartPole-v1"}, {}, pipeline("two"))
+
+
+def pipeline(key):
+    tags = {"environment": "CartPole-v1"}
+    return {"key": key, "name": f"pipeline {key}", "tags": tags, "params": {}, "sections": ALGORITHMS}

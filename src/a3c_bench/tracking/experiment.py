@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from a3c_bench.tracking.curves import RETURNS
-from a3c_bench.tracking.store import MODEL_TRAINING
+from a3c_bench.tracking.store import MODEL_TRAINING, retried
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,18 +51,7 @@ def describe(client: "MlflowClient", experiment: str, algorithms: Sequence[str])
         wanted[f"{VIEW}{key}"] = json.dumps(saved)
     for key, value in wanted.items():
         if found.tags.get(key) != value:
-            _set_tag(client, experiment, key, value)
-
-
-def _set_tag(client: "MlflowClient", experiment: str, key: str, value: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.set_experiment_tag(experiment, key, value)
-    except MlflowException:
-        # Another host may have written the same at the same moment, which PostgreSQL takes for an error.
-        if client.get_experiment(experiment).tags.get(key) != value:
-            raise
+            retried(partial(client.set_experiment_tag, experiment, key, value))
 
 
 def _link(experiment: str, key: str, mode: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from a3c_bench.tracking.curves import Metric
 from a3c_bench.tracking.experiment import EXPERIMENT, describe
 from a3c_bench.tracking.logged_model import CONTENT_TAG, link_returns, log_model
-from a3c_bench.tracking.store import find_or_create_experiment, quiet, tracking_uri
+from a3c_bench.tracking.store import find_or_create_experiment, quiet, retried, tracking_uri
 
 PIPELINE_TAG = "a3c_bench.pipeline"
 BATCH, PARAM_BATCH = 1000, 100
@@ -68,7 +68,7 @@ class MlflowRun:
         # What a run learns from or plays is, for MLflow, its data set.
         digest = f"gymnasium {version('gymnasium')}"
         environment = entities.Dataset(tags["environment"], digest, "gymnasium", tags["environment"])
-        self._client.log_inputs(run, datasets=[entities.DatasetInput(environment)])
+        retried(lambda: self._client.log_inputs(run, datasets=[entities.DatasetInput(environment)]))
         return run
 
     def metrics(self, at: int, metrics: Sequence[Metric], of_pipeline: bool = False) -> None:

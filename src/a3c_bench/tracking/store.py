@@ -2,7 +2,8 @@
 
 import os
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from a3c_bench.errors import BadInputError
 from a3c_bench.repository import repository_root
@@ -10,6 +11,7 @@ from a3c_bench.repository import repository_root
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+T = TypeVar("T")
 VARIABLE = "A3C_BENCH_TRACKING"
 OFF, WAIT = "off", "wait"
 """Nothing is logged; a stage ends only when its run is logged. Otherwise it ends before."""
@@ -33,24 +35,33 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository_root() / 'mlflow.db'}"
 
 
-def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
-    """The id of the experiment of this name."""
+def retried(call: Callable[[], T]) -> T:
+    """What the call gives, made once more where the store refuses it.
+
+    Another host may have added the same row at the same moment, which PostgreSQL takes for an error; the second call
+    finds that row. For calls only that do no more when they are made twice.
+    """
     from mlflow.exceptions import MlflowException
 
+    try:
+        return call()
+    except MlflowException:
+        return call()
+
+
+def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
+    """The id of the experiment of this name."""
+    return retried(lambda: _find_or_create_experiment(client, name))
+
+
+def _find_or_create_experiment(client: "MlflowClient", name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found:
         return str(found.experiment_id)
     # A server stores artifacts itself; SQLite's would land in the current folder, which may be a temporary one.
     local = tracking_uri().startswith("sqlite:")
     place = str(repository_root() / "mlruns") if local else None
-    try:
-        return str(client.create_experiment(name, place, tags=MODEL_TRAINING))
-    except MlflowException:
-        # Another host may have made it at the same moment.
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return str(found.experiment_id)
+    return str(client.create_experiment(name, place, tags=MODEL_TRAINING))
 
 
 def quiet() -> None:

@@ -158,7 +158,7 @@ def test_queued_experiments_log_to_the_same_mlflow_store(repository):
 def experiment_names(repository):
     code = (
         "import mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db'); e = c.get_experiment_by_name('a3c-bench');"
-        "print(' '.join({r.data.tags['dvc_experiment'] for r in c.search_runs([e.experiment_id])}))"
+        "print(' '.join({r.data.tags.get('dvc_experiment', '') for r in c.search_runs([e.experiment_id])}))"
     )
     return set(repository.run(sys.executable, "-W", "ignore", "-c", code).split())
 

@@ -225,12 +225,13 @@ def _shared(config: Config) -> dict[str, str]:
 def _tags(config: Config, stage: str) -> dict[str, str]:
     """What MLflow's page groups and filters runs by, and its column of sources shows."""
     shared = {("environment" if key == "env" else key): value for key, value in _shared(config).items()}
+    experiment = os.environ.get("DVC_EXP_NAME")
     return {
         "stage": stage,
         "mlflow.source.name": "dvc.yaml" if stage == PIPELINE else f"a3c-bench {stage}",
         "mlflow.source.type": "LOCAL",
         "machine": cpu_model(),
         "commit": git_commit(),
-        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+        **({"dvc_experiment": experiment} if experiment else {}),
         **shared,
     }

@@ -201,7 +201,7 @@ bench: setup ## time the parts of the pipeline (pytest-benchmark); a commit of m
 bench-check: setup ## time this commit beside another, in turns; fails if it is slower (BASE=main; four to eight minutes)
 	@$(RUN) bench-check $(if $(BASE),--base '$(BASE)') $(if $(SELECT),--select '$(SELECT)') $(if $(BUDGET),--budget $(BUDGET))
 
-bench-proof: setup ## measure the false alarms of bench-check, and what it finds (RUNS=50: about 80 minutes, all in some four hours; goes on where it was)
+bench-proof: setup ## measure the false alarms of bench-check, and what it finds (RUNS=40: about an hour, all in some three; goes on where it was)
 	@$(RUN) bench-proof $(if $(RUNS),--runs $(RUNS))
 
 mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)

@@ -27,9 +27,9 @@ ROUNDS = 30
 COLUMNS = ("environment", "algorithm", "condition", "same", "sha256", "rounds", "commit", "note")
 
 
-def conditions(name: str) -> Iterator[Condition]:
+def conditions() -> Iterator[Condition]:
     """The rows of an environment; the first is what the others are compared with."""
-    of_all = {"env": name, "checkpoint": OFTEN}
+    of_all = {"checkpoint": OFTEN}
     yield Condition("1 worker", {**of_all, "workers": 1}, rounds=ROUNDS)
     yield from (Condition(f"{count} workers", {**of_all, "workers": count}, rounds=ROUNDS) for count in WORKERS)
     yield Condition(f"killed {KILLS} times", of_all, rounds=ROUNDS, trial={"kills": KILLS})
@@ -71,7 +71,7 @@ def write(found: Sequence[dict[str, Any]]) -> None:
 
 def measure(config: Config, launcher: Launcher) -> list[dict[str, Any]]:
     """The rows of the params' environment, with their first algorithm."""
-    rows = [Row(config.algorithms[0], condition) for condition in conditions(config.env)]
+    rows = [Row(config.algorithms[0], condition) for condition in conditions()]
     with Progress(f"proof on {config.env}", len(rows)) as progress:
         for done, row in enumerate(rows):
             progress.show(done, row.condition.name)

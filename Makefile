@@ -52,13 +52,15 @@ demo: setup ## the first minute: train one seed, evaluate and film it, beside th
 repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1: not from checkpoints; HOSTS=3: docs/hosts.md)
 	@# The stages end when this make is gone; the process id tells them which one.
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro
+	@$(RUN) log
 
 profile: check ## time this machine again, whatever was measured before, and report it
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro --force --single-item profile
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro report
 
 restore: setup ## bring the committed params and results back after experiments; discards uncommitted changes of them
-	git restore params.yaml dvc.lock reports
+	@# An experiment that was killed has left its params staged.
+	git restore --source=HEAD --staged --worktree params.yaml dvc.lock reports
 	dvc checkout --quiet --allow-missing
 
 compare: setup ## put experiments side by side on a page, compare/index.html (EXP="name other"; by default all of this commit)
@@ -209,7 +211,8 @@ mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 	@number=$$($(VENV)/bin/python -c 'import sqlite3; print(*sqlite3.connect("file:mlflow.db?mode=ro", uri=True).execute( \
 		"select experiment_id from experiments where name = ?", ["a3c-bench"]).fetchone())' 2>/dev/null); \
 	echo "http://127.0.0.1:$(or $(PORT),5000)/#/experiments/$${number:-1}/runs?workflowType=machine_learning"
-	$(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
+	@# Nothing but errors after it: a line for every request would push it out of sight.
+	@PYTHONWARNINGS=ignore $(VENV)/bin/mlflow server --uvicorn-opts '--log-level warning' --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
 
 docs: setup .docs/.installed ## build the documentation's site, strictly, into .docs/site/index.html
 	@PYTHONPATH=src $(VENV)/bin/python docs/site/reference.py .docs/reference

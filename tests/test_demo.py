@@ -1,5 +1,7 @@
 """The first minute: a page of its own, and nothing that git tracks is touched."""
 
+import base64
+import re
 import shutil
 import subprocess
 
@@ -22,7 +24,9 @@ def test_the_demo_writes_its_own_folder_only(a3c_bench, workspace):
     assert {path.name for path in workspace.iterdir()} == {".git", ".gitignore", "demo", "params.yaml"}
 
     page = (workspace / "demo" / "index.html").read_text()
-    assert "nstep on CartPole-v1, seed 0" in page and "<svg" in page and "data:image/webp;base64," in page
+    assert "nstep on CartPole-v1, seed 0" in page and "<svg" in page
+    film = base64.b64decode(re.search('src="data:image/webp;base64,([^"]*)"', page)[1], validate=True)
+    assert film == (workspace / "demo" / "reports" / "film" / "nstep.webp").read_bytes()
     assert (workspace / "demo" / "learning.png").read_bytes().startswith(b"\x89PNG")
     *_, speed, last = result.stdout.splitlines()
     assert speed.endswith("× the textbook loop")

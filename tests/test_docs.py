@@ -152,6 +152,16 @@ def links():
             yield page, page.parent / path if path else page, heading
 
 
+def test_the_environment_that_a_page_shows_is_trained(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "extending.md").read_text()
+    code = re.search(r"```python\n(# my_envs.py\n.*?)```", page, re.DOTALL)[1]
+    (tmp_path / "my_envs.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    name = re.search(r'`env: "(my_envs:[^"]*)"`', page)[1]
+    trained = a3c_bench.train(a3c_bench.load_config().with_(env=name, nstep={"total_steps": 100_000}), "nstep")
+    assert trained.curve["return"].iloc[-100:].mean() > trained.curve["return"].iloc[:100].mean()
+
+
 def test_links_lead_to_files_and_headings_that_are_there():
     for page, path, heading in links():
         assert path.exists(), (page.name, path)

@@ -148,7 +148,7 @@ def broken(job):
 def test_what_cannot_be_timed_is_not_estimated(turns, config, monkeypatch, capfd):
     monkeypatch.setattr(outlook, "turns", turns)
     monkeypatch.setattr(outlook, "PATIENCE_SECONDS", 0.4)
-    assert estimate(config) == "time: cannot be estimated, one update takes too long"
+    assert estimate(config) == "time: cannot be estimated: the first updates fail, or take more than 0.4 s"
     assert capfd.readouterr().err == ""
 
 

@@ -19,8 +19,9 @@ from a3c_bench.config import ENVIRONMENT, Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import cores, fingerprint
-from a3c_bench.params import PARAMS_FILE, read_plain, read_yaml
+from a3c_bench.params import PARAMS_FILE, read_plain, read_yaml, source
 from a3c_bench.results.cells import evaluated
+from a3c_bench.results.checkpoints import own_places
 from a3c_bench.results.files import MACHINE, PROFILE, read_json, train_folder
 from a3c_bench.stages.profile import fixed_work, grid, most_work
 from a3c_bench.suite import Suite
@@ -34,6 +35,7 @@ WITH_ALL_SECTIONS = ("profile", "report")
 """Stages that run for all algorithms together."""
 UNREADABLE = (BadInputError, OSError, LookupError, ArithmeticError, TypeError, ValueError)
 PATIENCE_SECONDS = 1.0
+LONG_SECONDS = 300.0
 ENOUGH_TURNS = 64
 """And at least one rollout of every actor: not every turn has one of its own."""
 
@@ -87,13 +89,22 @@ def _unknown_to_dvc(config: Config) -> Iterator[str]:
             yield f"{name}: a change of it makes {stage} not run again; name it in the params of {stage} in {PIPELINE}"
         for name in sorted(keys - set(config.sections) - set(type(config).model_fields)):
             yield f"{name}: not in params.yaml, which DVC refuses; take it out of the params of {stage} in {PIPELINE}"
+    for key, path in _own_code(config).items():
+        if not any(path.is_relative_to(dependency) for dependency in deps):
+            yield (
+                f"{key}: no stage depends on {path.name}, so a change of it trains nothing again; "
+                f"name it in the deps of train, evaluate, film and profile in {PIPELINE}"
+            )
+
+
+def _own_code(config: Config) -> dict[str, Path]:
+    """Packages and modules of one's own, by the key that names something in them."""
+    places = {place for name in config.algorithms for place in own_places(config, config.algorithm(name))}
+    named = {"env": config.env, **{f"wrappers.{place}": target for place, target in enumerate(config.wrappers)}}
+    found = {key: source(target) for key, target in named.items() if ":" in target}
     for name in config.algorithms:
-        for key, path in own_sources(config.algorithm(name)).items():
-            if not any(path.is_relative_to(dependency) for dependency in deps):
-                yield (
-                    f"{name}.{key}: no stage depends on {path.name}, so a change of it trains nothing again; "
-                    f"name it in the deps of train, evaluate, film and profile in {PIPELINE}"
-                )
+        found |= {f"{name}.{key}": path for key, path in own_sources(config.algorithm(name)).items()}
+    return {key: path for key, path in found.items() if path in places}
 
 
 def estimate(config: Config) -> str:
@@ -104,12 +115,17 @@ def estimate(config: Config) -> str:
     profile = profile_time(config, paces)
     total = sum(train.values(), Span(0, 0)) * len(config.seeds) + profile
     if math.isnan(total.high):
-        return "time: cannot be estimated, one update takes too long"
+        return f"time: cannot be estimated: the first updates fail, or take more than {PATIENCE_SECONDS:g} s"
     parts = ", ".join(f"{name} {len(config.seeds)} × {span}" for name, span in train.items())
     basis = "timed now" if any(pace.was_timed for pace in paces.values()) else f"by {PROFILE}"
     return (
         f"time: about {total} from nothing, an estimate ({basis}): train {parts}, profile {profile}; "
-        "evaluate, film, report and the start of every stage come on top"
+        "evaluate, film, report and the start of every stage come on top, and what is there already is not made again"
+        + (
+            "; profile.repeats: 1 shortens the profile"
+            if profile.high > LONG_SECONDS and config.profile.repeats > 1
+            else ""
+        )
     )
 
 

@@ -101,7 +101,8 @@ class Progress:
             self._first = turn, env_steps
         rate = (env_steps - self._first[1]) / max(time.monotonic() - self._start, 1e-9)
         hosts = self._hosts()
-        said = f"{env_steps:,} env steps · {rate:,.0f} steps/s · recent return {self._mean_return:.0f}"
+        recent = "no episode has ended" if math.isnan(self._mean_return) else f"recent return {self._mean_return:.0f}"
+        said = f"{env_steps:,} env steps · {rate:,.0f} steps/s · {recent}"
         self.show(
             turn,
             f"{said} · {in_words(hosts)}" if hosts else said,

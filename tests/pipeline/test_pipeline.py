@@ -105,6 +105,44 @@ def test_a_second_run_does_no_work_but_the_fingerprint(repository):
     assert repository.run("git", "status", "--porcelain") == ""
 
 
+def asked(repository, answer):
+    """What an expression gives of all `runs` in MLflow's store."""
+    code = f"""
+import json, mlflow
+client = mlflow.MlflowClient("sqlite:///mlflow.db")
+runs = client.search_runs([client.get_experiment_by_name("a3c-bench").experiment_id])
+print({answer})
+"""
+    return repository.run(sys.executable, "-W", "ignore", "-c", code).splitlines()[-1]
+
+
+def logged(repository):
+    """The figures of all runs in MLflow, by their names: those that are the same each time."""
+    runs = json.loads(asked(repository, "json.dumps([(r.info.run_name, r.data.metrics) for r in runs])"))
+    return {
+        name.partition(" ")[0] if name.startswith("pipeline") else name: {
+            key: value for key, value in metrics.items() if not key.startswith(("system/", "speed/"))
+        }
+        for name, metrics in runs
+    }
+
+
+def test_a_clone_logs_what_it_skips_and_says_whose_bits_it_has(repository, tmp_path):
+    """The models are in no clone, so it trains, and finds the files of all else."""
+    clone = Repository(tmp_path / "clone")
+    repository.run("git", "clone", "--quiet", ".", str(clone.folder))
+    said = clone.run("dvc", "repro")
+    assert "Running stage 'train@nstep-0'" in said and "Running stage 'profile'" not in said
+    command = [sys.executable, "-m", "a3c_bench", "log"]
+    said = clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
+    # An evaluation and a film of either algorithm, the profile and the report.
+    assert "6 runs of stages that were skipped are in MLflow now, from their files\n" in said
+    count = sum(path.startswith(("models/", "reports/train/", "reports/evaluate/")) for path in clone.lock())
+    assert f"bits: {count} of {count} files of trainings and evaluations are the commit's\n" in said
+    assert logged(clone) == logged(repository)
+    assert "runs of stages that were skipped" not in clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
+
+
 def test_results_made_again_from_nothing_are_the_same(repository):
     before = {path: md5 for path, md5 in repository.lock().items() if "train" in path or path.startswith("models")}
     said = repository.run("dvc", "repro", "--force", "--single-item", "train@nstep-0", "train@episodic-0")
@@ -135,6 +173,8 @@ def test_an_experiment_with_one_algorithm_and_hogwild(repository):
     repository.run("dvc", "exp", "run", "-S", "algorithms=[episodic]", "-S", "schedule=hogwild")
     assert set(repository.metrics("report")) == {"episodic"}
     assert set(repository.metrics("profile")) == {"episodic"}
+    # As DVC has them while an experiment runs, and leaves them where it is killed.
+    repository.run("git", "add", "params.yaml", "dvc.lock")
     repository.restore()
 
 
@@ -156,11 +196,7 @@ def test_queued_experiments_log_to_the_same_mlflow_store(repository):
 
 
 def experiment_names(repository):
-    code = (
-        "import mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db'); e = c.get_experiment_by_name('a3c-bench');"
-        "print(' '.join({r.data.tags.get('dvc_experiment', '') for r in c.search_runs([e.experiment_id])}))"
-    )
-    return set(repository.run(sys.executable, "-W", "ignore", "-c", code).split())
+    return set(asked(repository, "' '.join({r.data.tags.get('dvc_experiment', '') for r in runs})").split())
 
 
 def test_plots_and_metrics_are_shown_with_no_network_and_leave_nothing(repository, tmp_path):

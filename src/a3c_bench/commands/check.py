@@ -10,9 +10,9 @@ def run() -> None:
     from a3c_bench.params import PARAMS_FILE, read_yaml
 
     outlook.require_machine(config)
+    lines = [*preset.remarks(read_yaml(PARAMS_FILE)), *outlook.remarks(config), outlook.estimate(config)]
     print(
         f"params.yaml: valid; {config.env}, {', '.join(config.algorithms)}, {len(config.seeds)} seed(s), "
         f"{config.schedule}, workers {config.workers}, threads {config.threads}"
     )
-    for line in (*preset.remarks(read_yaml(PARAMS_FILE)), *outlook.remarks(config), outlook.estimate(config)):
-        print(line)
+    print("\n".join(lines))

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,13 @@ def run(config: Config) -> None:
         )
         told = [str(PAGE), *(context["titles"][name] for name in TOLD)]
         conclude("report", "\n".join(told), page=str(PAGE), **context["titles"])
-        tracker.metrics("report", {key.replace(".", "/"): value for key, value in flatten(context["metrics"])})
-        tracker.pipeline(figures_of(context), curves_of(tables["learning"]), [FIGURES, PAGE])
+        log(tracker, context, tables)
+
+
+def log(tracker: Tracker, context: dict[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Log the figures, the curves over seeds and the page, the pipeline's headline figures to its own run."""
+    tracker.metrics("report", {key.replace(".", "/"): value for key, value in flatten(context["metrics"])})
+    tracker.pipeline(figures_of(context), curves_of(tables["learning"]), [FIGURES, PAGE])
 
 
 def figures_of(context: dict[str, Any]) -> Metrics:

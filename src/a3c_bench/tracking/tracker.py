@@ -6,7 +6,7 @@ A stage only tells of its run: a process of its own (`process.py`) logs it, besi
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +33,7 @@ from a3c_bench.tracking.logged_model import EVALUATE, model_name
 from a3c_bench.tracking.store import OFF, WAIT, how_to_track
 
 if TYPE_CHECKING:
+    from a3c_bench.tracking.direct import Direct
     from a3c_bench.training.outcome import Outcome
     from a3c_bench.training.pool import Watcher
 
@@ -44,25 +45,32 @@ Value = int | float | bool | None
 class Tracker:
     """The MLflow run of one stage: a child of the pipeline's run. It begins where this is made."""
 
-    def __init__(self, stage: str, config: Config, algorithm: str | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        stage: str,
+        config: Config,
+        algorithm: str | None = None,
+        seed: int | None = None,
+        channel: "Callable[[], Channel | Direct]" = Channel,
+    ) -> None:
+        """channel: makes what logs; by default a process of its own."""
         self._how = how_to_track()
         self._began = _now()
         self._config = config
         self._live = Live(config.algorithm(algorithm).turns if algorithm else 1)
-        self._name = " ".join(
-            [stage, *([algorithm] if algorithm else []), *([f"seed {seed}"] if seed is not None else [])]
-        )
+        self._name = run_name(stage, algorithm, seed)
         self._tags = _tags(config, stage)
         self._params = _texts(config.params())
         if algorithm is not None:
             cell = {"algorithm": algorithm, "seed": str(seed)}
             self._tags |= cell
             self._params = {**cell, **_shared(config), **_texts(config.algorithm(algorithm).model_dump(mode="json"))}
-        self._channel: Channel | None = None
+        self._open = channel
+        self._channel: Channel | Direct | None = None
 
     def __enter__(self) -> "Tracker":
         if self._how != OFF:
-            self._channel = Channel()
+            self._channel = self._open()
             made = {"name": self._name, "tags": self._tags, "params": self._params}
             self._channel.send(_message("begin", self._began, **made, pipeline=_pipeline(self._config)))
         return self
@@ -192,6 +200,11 @@ def _known(prefix: str, metrics: Mapping[str, Value], step: int) -> list[Metric]
 
 def _texts(params: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in flatten(params)}
+
+
+def run_name(stage: str, algorithm: str | None = None, seed: int | None = None) -> str:
+    """What a stage's run is called."""
+    return " ".join([stage, *([algorithm] if algorithm else []), *([f"seed {seed}"] if seed is not None else [])])
 
 
 def _pipeline(config: Config) -> dict[str, Any]:

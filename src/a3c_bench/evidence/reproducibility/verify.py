@@ -44,7 +44,7 @@ def run(config: Config, changes: Mapping[str, Any], seeds: Sequence[int], algori
     _require_listed("seeds", seeds, config.seeds)
     _require_listed("algorithms", algorithms, config.algorithms)
     parse_config({**read_yaml(PARAMS_FILE), **changes})  # type: ignore[dict-item]  # it was parsed before
-    stages = [f"{stage}@{name}-{seed}" for stage in DETERMINISTIC for name in algorithms for seed in seeds]
+    stages = _deterministic(algorithms, seeds)
     console = Console(soft_wrap=True, highlight=False)
     with checkout.clone() as repository:
         expected = committed_lock(repository)
@@ -52,7 +52,7 @@ def run(config: Config, changes: Mapping[str, Any], seeds: Sequence[int], algori
         told = ", ".join(f"{key} {value}" for key, value in changes.items()) or "as committed"
         console.print(f"verifying {_describe_commit()}, params {told}")
         _reproduce(repository, stages, console)
-        found = YAML(typ="safe", pure=True).load(repository / LOCK)["stages"]
+        found = _stages((repository / LOCK).read_text(encoding="utf-8"))
         compared = list(compare(expected, found, stages))
         console.print(table(compared))
         same = all(output.same for output in compared)
@@ -70,6 +70,15 @@ def compare(expected: Lock, found: Lock, stages: Sequence[str]) -> Iterator[Comp
         before, after = (_outputs(lock.get(stage, {})) for lock in (expected, found))
         for path in before | after:
             yield Compared(stage, path, before.get(path), after.get(path))
+
+
+def beside_commit(config: Config) -> list[Compared]:
+    """The outputs of the params' trainings and evaluations in `dvc.lock`, by that of the commit; none without one."""
+    content = content_at("HEAD", LOCK)
+    if content is None or not LOCK.exists():
+        return []
+    expected, found = (_stages(text) for text in (content, LOCK.read_text(encoding="utf-8")))
+    return list(compare(expected, found, _deterministic(config.algorithms, config.seeds)))
 
 
 def table(compared: Sequence[Compared]) -> Table:
@@ -129,8 +138,16 @@ def committed_lock(repository: Path) -> Lock:
     content = content_at("HEAD", LOCK, repository)
     if content is None:
         raise BadInputError(f"{LOCK}: not committed, so there is nothing to verify; run `make repro` and commit it")
+    return _stages(content)
+
+
+def _stages(content: str) -> Lock:
     lock: Lock = YAML(typ="safe", pure=True).load(content)["stages"]
     return lock
+
+
+def _deterministic(algorithms: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    return [f"{stage}@{name}-{seed}" for stage in DETERMINISTIC for name in algorithms for seed in seeds]
 
 
 def _describe_commit() -> str:

@@ -1,0 +1,29 @@
+"""`a3c-bench log`."""
+
+from a3c_bench.cli import prepare
+
+
+def run() -> None:
+    """Log to MLflow what the last `dvc repro` skipped, from its files, and say what the pipeline gave."""
+    config = prepare()
+    from a3c_bench.errors import describe_error, say
+    from a3c_bench.evidence.reproducibility import verify
+    from a3c_bench.progress import conclude
+    from a3c_bench.stages import report, skipped
+    from a3c_bench.tracking import presence
+    from a3c_bench.tracking.channel import LEFT_OUT
+
+    presence.wait_for_all()
+    try:
+        logged = skipped.log(config)
+    except Exception as error:
+        logged = 0
+        say(LEFT_OUT.format(describe_error(error)))
+    compared = verify.beside_commit(config)
+    same = sum(output.same for output in compared)
+    told = [
+        *([f"{logged} runs of stages that were skipped are in MLflow now, from their files"] if logged else []),
+        *([f"bits: {same} of {len(compared)} files of trainings and evaluations are the commit's"] if compared else []),
+        f"the report: {report.PAGE}",
+    ]
+    conclude("log", "\n".join(told), logged=logged, same=same, compared=len(compared), page=str(report.PAGE))

@@ -64,7 +64,9 @@ def test_the_time_left_is_of_the_steps_taken_now(clock, capsys):
         shown(50, 1000, np.empty(0))
         clock[0] = 10.0
         shown(75, 1500, np.empty(0))
-    assert capsys.readouterr().out == "train: 75 % · 1,500 env steps · 50 steps/s · no episode has ended · 0:00:10 left\n"
+    assert (
+        capsys.readouterr().out == "train: 75 % · 1,500 env steps · 50 steps/s · no episode has ended · 0:00:10 left\n"
+    )
 
 
 HOSTS = [{"name": "the head", "actors": 4, "waiting": 0.125}, {"name": "b", "actors": 3, "waiting": 0.5}]

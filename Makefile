@@ -212,7 +212,7 @@ mlflow: setup ## serve the MLflow UI on 127.0.0.1 (PORT=5000)
 		"select experiment_id from experiments where name = ?", ["a3c-bench"]).fetchone())' 2>/dev/null); \
 	echo "http://127.0.0.1:$(or $(PORT),5000)/#/experiments/$${number:-1}/runs?workflowType=machine_learning"
 	@# Nothing but errors after it: a line for every request would push it out of sight.
-	@PYTHONWARNINGS=ignore $(VENV)/bin/mlflow server --uvicorn-opts '--log-level warning' --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db
+	@PYTHONWARNINGS=ignore $(VENV)/bin/mlflow server --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri sqlite:///mlflow.db --uvicorn-opts '--log-level warning'
 
 docs: setup .docs/.installed ## build the documentation's site, strictly, into .docs/site/index.html
 	@PYTHONPATH=src $(VENV)/bin/python docs/site/reference.py .docs/reference

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a3c_bench.algorithms.registry import own_sources
 from a3c_bench.config import ENVIRONMENT, Config
 from a3c_bench.environments.make import EnvironmentInfo, describe
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import cores, fingerprint
-from a3c_bench.params import PARAMS_FILE, read_plain, read_yaml, source
+from a3c_bench.params import PARAMS_FILE, read_plain, read_yaml
 from a3c_bench.results.cells import evaluated
 from a3c_bench.results.checkpoints import own_places
 from a3c_bench.results.files import MACHINE, PROFILE, read_json, train_folder
@@ -98,13 +97,12 @@ def _unknown_to_dvc(config: Config) -> Iterator[str]:
 
 
 def _own_code(config: Config) -> dict[str, Path]:
-    """Packages and modules of one's own, by the key that names something in them."""
-    places = {place for name in config.algorithms for place in own_places(config, config.algorithm(name))}
-    named = {"env": config.env, **{f"wrappers.{place}": target for place, target in enumerate(config.wrappers)}}
-    found = {key: source(target) for key, target in named.items() if ":" in target}
-    for name in config.algorithms:
-        found |= {f"{name}.{key}": path for key, path in own_sources(config.algorithm(name)).items()}
-    return {key: path for key, path in found.items() if path in places}
+    """Packages and modules of one's own, by the key of params.yaml that names something in them."""
+    return {
+        key if key.partition(".")[0] in ENVIRONMENT else f"{name}.{key}": path
+        for name in config.algorithms
+        for key, path in own_places(config, config.algorithm(name)).items()
+    }
 
 
 def estimate(config: Config) -> str:
@@ -120,7 +118,7 @@ def estimate(config: Config) -> str:
     basis = "timed now" if any(pace.was_timed for pace in paces.values()) else f"by {PROFILE}"
     return (
         f"time: about {total} from nothing, an estimate ({basis}): train {parts}, profile {profile}; "
-        "evaluate, film, report and the start of every stage come on top, and what is there already is not made again"
+        "evaluate, film, report and the start of every stage come on top; what is there already is not made again"
         + (
             "; profile.repeats: 1 shortens the profile"
             if profile.high > LONG_SECONDS and config.profile.repeats > 1

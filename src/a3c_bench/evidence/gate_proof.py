@@ -230,7 +230,7 @@ def figures(runs: Sequence[Run]) -> list[Figures]:
             continue
         slower = sum(run.found in {"slower", "alarm"} for run in mine)
         share = stats.binomtest(slower, len(mine)).proportion_ci(CONFIDENCE, method="exact")
-        seconds = [run.seconds for run in mine]
+        seconds, ratios = [run.seconds for run in mine], [run.ratio for run in mine if run.ratio is not None]
         found.append(
             Figures(
                 scenario.slowdown,
@@ -239,7 +239,7 @@ def figures(runs: Sequence[Run]) -> list[Figures]:
                 slower,
                 float(share.low),
                 float(share.high),
-                float(np.median(ratios)) if (ratios := [run.ratio for run in mine if run.ratio is not None]) else None,
+                float(np.median(ratios)) if ratios else None,
                 sum(run.unstable for run in mine),
                 sum(seconds) / len(mine),
                 max(seconds),

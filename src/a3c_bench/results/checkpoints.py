@@ -203,15 +203,16 @@ def code_version(source: Path = SOURCE) -> str:
 
 def own_code_version(config: Config, settings: Settings) -> str | None:
     """The SHA-256 of the packages and modules of one's own that it takes anything from; None if there are none."""
-    versions = [source_version(path.parent, [path]) for path in sorted(own_places(config, settings))]
+    versions = [source_version(path.parent, [path]) for path in sorted({*own_places(config, settings).values()})]
     return " ".join(versions) or None
 
 
-def own_places(config: Config, settings: Settings) -> set[Path]:
-    """Those packages, which are folders, and modules: of the environment, its wrappers, and the algorithm."""
-    named = [target for target in (config.env, *config.wrappers) if ":" in target]
+def own_places(config: Config, settings: Settings) -> dict[str, Path]:
+    """Those packages, which are folders, and modules, of environment and section, by the key that names each."""
+    named = {"env": config.env, **{f"wrappers.{place}": target for place, target in enumerate(config.wrappers)}}
+    found = {key: source(target) for key, target in named.items() if ":" in target} | own_sources(settings)
     # The current folder: nothing was found there.
-    return {*own_sources(settings).values(), *map(source, named)} - {SOURCE, Path.cwd()}
+    return {key: path for key, path in found.items() if path not in {SOURCE, Path.cwd()}}
 
 
 def source_version(root: Path, places: Iterable[Path]) -> str:

@@ -63,7 +63,7 @@ class Tasks:
     def __call__(self, cell: Cell) -> Task:
         """What a node is told of this one."""
         config = self._config(cell)
-        own = tuple(sorted(path.stem for path in own_places(config, config.algorithm(cell.algorithm))))
+        own = tuple(sorted({path.stem for path in own_places(config, config.algorithm(cell.algorithm)).values()}))
         return Task(
             command=("cell", str(cell.number), *(["--suite"] if self._of_suite else [])),
             params=self._files,

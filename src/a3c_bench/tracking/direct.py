@@ -47,8 +47,8 @@ def logged_runs(pipeline: str) -> set[str]:
     if experiment is None:
         return set()
     where = [experiment.experiment_id]
-    found: set[str] = set()
-    for parent in client.search_runs(where, f"tags.`{PIPELINE_TAG}` = '{pipeline}'", max_results=1):
-        below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
-        found = {str(run.info.run_name) for run in client.search_runs(where, below, max_results=10_000)}
-    return found
+    parents = client.search_runs(where, f"tags.`{PIPELINE_TAG}` = '{pipeline}'", max_results=1)
+    if not parents:
+        return set()
+    below = f"tags.`mlflow.parentRunId` = '{parents[0].info.run_id}'"
+    return {str(run.info.run_name) for run in client.search_runs(where, below, max_results=10_000)}

@@ -154,6 +154,11 @@ def spelt(environment):
     return environment
 
 
+def miscounted(environment):
+    """One whose observations are not what its space says."""
+    return gymnasium.wrappers.TransformObservation(environment, lambda seen: seen[:3], environment.observation_space)
+
+
 def leave(environment):
     """One that ends the process."""
     os._exit(3)

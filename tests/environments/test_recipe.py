@@ -77,6 +77,7 @@ def test_wrappers_are_put_around_it_the_first_innermost():
         (Recipe("CartPole-v1", wrappers=("os.path:join",)), ["wrappers: 'os.path:join'", "TypeError"]),
         (Recipe("CartPole-v1", wrappers=("builtins:repr",)), ["wrappers: 'builtins:repr' gives str"]),
         (Recipe("CartPole-v1", wrappers=("odd_environments:spelt",)), ["observation space Text", "allowed: Box"]),
+        (Recipe("CartPole-v1", wrappers=("odd_environments:miscounted",)), ["has the shape (3,), its space (4,)"]),
         (Recipe("CartPole-v1", wrappers=("os:_exit",)), ["wrappers: 'os:_exit'"]),
         (Recipe("CartPole-v1", wrappers=("odd_environments:leave",)), ["ends the process that it runs in"]),
         (Recipe("CartPole-v1", env_kwargs='{"gravity": 3}'), ["CartPole-v1", "'gravity'", "env_kwargs that it takes"]),

@@ -160,10 +160,12 @@ def describe(recipe: Recipe | str) -> EnvironmentInfo:
 
 @cache
 def _described(recipe: Recipe) -> EnvironmentInfo:
-    with own_code(recipe, "cannot be registered"):
+    given = ", and env_kwargs that it takes" if recipe.options else ""
+    allowed = f"allowed: an installed Gymnasium id, or module:Name-v0{given}"
+    with own_code(recipe, "cannot be registered", allowed):
         register(recipe.name)
     _require_survival(recipe)
-    with own_code(recipe, "cannot be made"):
+    with own_code(recipe, "cannot be made", allowed):
         environment = make_own(recipe)
     with own_code(recipe, "fails when it is reset, stepped and closed"):
         info = _describe(recipe, environment)
@@ -191,9 +193,13 @@ def _make_and_use(recipe: Recipe) -> None:
 
 def use_once(environment: gymnasium.Env[Any, Any]) -> None:
     """Reset it, step it once and close it."""
-    environment.reset(seed=0)
-    _, reward, terminated, truncated, _ = environment.step(environment.action_space.sample())
+    first, _ = environment.reset(seed=0)
+    second, reward, terminated, truncated, _ = environment.step(environment.action_space.sample())
     float(reward)
+    shape = environment.observation_space.shape
+    for observation in (first, second):
+        if shape is not None and np.shape(observation) != shape:
+            raise ValueError(f"an observation has the shape {np.shape(observation)}, its space {shape}")
     if not all(isinstance(over, bool | np.bool_ | int | np.integer) for over in (terminated, truncated)):
         raise TypeError(f"a step says terminated {terminated!r} and truncated {truncated!r}: true or false are allowed")
     environment.close()
@@ -216,7 +222,7 @@ def first_observations(environment: EnvironmentInfo, count: int) -> NDArray[Any]
 
 
 @contextmanager
-def own_code(recipe: Recipe, what: str) -> Iterator[None]:
+def own_code(recipe: Recipe, what: str, hint: str = "its own code or a wrapper's says so") -> Iterator[None]:
     """Whatever an environment's own code raises becomes a `BadInputError` of one line; so does its wish to exit."""
     try:
         with warnings.catch_warnings():
@@ -227,8 +233,7 @@ def own_code(recipe: Recipe, what: str) -> Iterator[None]:
         raise
     except BaseException as error:
         reason = describe_error(error)[:LONGEST_REASON]
-        allowed = "an installed Gymnasium id" + (", and env_kwargs that it takes" if recipe.options else "")
-        raise BadInputError(f"env: {recipe.name!r} {what} ({reason}); allowed: {allowed}") from None
+        raise BadInputError(f"env: {recipe.name!r} {what} ({reason}); {hint}") from None
 
 
 def _describe(recipe: Recipe, environment: gymnasium.Env[Any, Any]) -> EnvironmentInfo:

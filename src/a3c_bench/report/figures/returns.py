@@ -92,6 +92,8 @@ def evaluation(episodes: pd.DataFrame, threshold: float | None, title: str) -> F
             axis.axhline(threshold, color=QUIET, linestyle=":")
         axis.set(title=name, xlabel="seed", ylabel="return of an episode" if index == 0 or is_narrow() else "")
         axis.margins(y=0.06)
+    low, high = axes[0].get_ylim()  # of all
+    axes[0].set_ylim(low, max(high, -0.2 * low))
     policies = list(dict.fromkeys(episodes["policy"]))
     handles = [Patch(color=color, alpha=0.45) for color in sns.color_palette(PALETTE, len(policies))]
     figure.legend(handles, policies, loc="outside lower center", ncols=2, frameon=False)
@@ -100,17 +102,17 @@ def evaluation(episodes: pd.DataFrame, threshold: float | None, title: str) -> F
 
 
 def _means(axis: Axes) -> None:
-    """Write what each bar stands for at its foot, where boxes seldom are."""
+    """Write what each bar stands for above 0: at the foot of those that go up, beyond that of those that go down."""
     for bar in axis.patches:
         if isinstance(bar, Rectangle):
             center, mean = bar.get_x() + bar.get_width() / 2, bar.get_height()
             axis.annotate(
-                f"{mean:.4g}",
+                f"{mean:.4g}".replace("-", "−"),
                 (center, 0),
-                (0, 3 if mean >= 0 else -3),
+                (0, 3),
                 textcoords="offset points",
                 ha="center",
-                va="bottom" if mean >= 0 else "top",
+                va="bottom",
                 rotation=90,
                 fontsize="x-small",
             )

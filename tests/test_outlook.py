@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from conftest import small_config
+from conftest import small_config, small_params, write_params
 from ruamel.yaml import YAML
 
 from a3c_bench import outlook
@@ -154,3 +154,36 @@ def test_what_cannot_be_timed_is_not_estimated(turns, config, monkeypatch, capfd
 
 def test_durations_are_in_words():
     assert [duration(seconds) for seconds in (0.2, 89.5, 300, 36000)] == ["1 s", "90 s", "5 minutes", "10 hours"]
+
+
+PIPELINE = """\
+stages:
+  train: {deps: [src, my_networks.py], params: []}
+  profile: {params: [nstep, episodic]}
+  report: {params: [nstep, episodic]}
+"""
+OWN = """\
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+gymnasium.register("Own-v0", CartPoleEnv, max_episode_steps=100)
+"""
+
+
+def test_check_reminds_of_modules_that_no_stage_depends_on(a3c_bench, workspace):
+    (workspace / "dvc.yaml").write_text(PIPELINE)
+    (workspace / "my_envs.py").write_text(OWN)
+    (workspace / "my_wrappers.py").write_text("from gymnasium import Wrapper\n")
+    params = small_params(
+        algorithms=["nstep"],
+        env="my_envs:Own-v0",
+        # The first is installed, and its version locked.
+        wrappers=["gymnasium.wrappers:RecordEpisodeStatistics", "my_wrappers:Wrapper"],
+    )
+    write_params(workspace, params)
+    reminders = [line for line in a3c_bench("check").stdout.splitlines() if "no stage depends" in line]
+    assert [line.partition(",")[0] for line in reminders] == [
+        "env: no stage depends on my_envs.py",
+        "wrappers.1: no stage depends on my_wrappers.py",
+    ]
+    (workspace / "dvc.yaml").write_text(PIPELINE.replace("src, ", "my_envs.py, my_wrappers.py, "))
+    assert "no stage depends" not in a3c_bench("check").stdout

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import sysconfig
 import threading
 import time
 import warnings
@@ -97,11 +98,16 @@ def _unknown_to_dvc(config: Config) -> Iterator[str]:
 
 
 def _own_code(config: Config) -> dict[str, Path]:
-    """Packages and modules of one's own, by the key of params.yaml that names something in them."""
+    """Packages and modules of one's own, by the key of params.yaml that names something in them.
+
+    Those that are installed are not: `requirements.lock` says which, and every stage depends on it.
+    """
+    installed = sysconfig.get_path("purelib")
     return {
         key if key.partition(".")[0] in ENVIRONMENT else f"{name}.{key}": path
         for name in config.algorithms
         for key, path in own_places(config, config.algorithm(name)).items()
+        if not path.is_relative_to(installed)
     }
 
 

@@ -57,6 +57,7 @@ repro: check ## train, evaluate, profile and report: the whole pipeline (FRESH=1
 profile: check ## time this machine again, whatever was measured before, and report it
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro --force --single-item profile
 	A3C_BENCH_SUPERVISOR=$$PPID dvc repro report
+	@$(RUN) log
 
 restore: setup ## bring the committed params and results back after experiments; discards uncommitted changes of them
 	@# An experiment that was killed has left its params staged.

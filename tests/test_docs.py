@@ -157,8 +157,10 @@ def test_the_environment_that_a_page_shows_is_trained(tmp_path, monkeypatch):
     code = re.search(r"```python\n(# my_envs.py\n.*?)```", page, re.DOTALL)[1]
     (tmp_path / "my_envs.py").write_text(code)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     name = re.search(r'`env: "(my_envs:[^"]*)"`', page)[1]
     trained = a3c_bench.train(a3c_bench.load_config().with_(env=name, nstep={"total_steps": 100_000}), "nstep")
+    del sys.modules["my_envs"]
     assert trained.curve["return"].iloc[-100:].mean() > trained.curve["return"].iloc[:100].mean()
 
 

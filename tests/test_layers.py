@@ -37,7 +37,7 @@ LAYERS = (
     {"stages"},
     {"evidence"},
     {"sweep"},
-    {"outlook", "api"},
+    {"outlook", "skipped", "api"},
     {"cli", "commands", "__main__", "__init__"},
 )
 """From the bottom."""

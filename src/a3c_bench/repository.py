@@ -27,9 +27,12 @@ def git(*arguments: str) -> str:
 
 
 def content_at(commit: str, path: Path, repository: Path | None = None) -> str | None:
-    """The content of a file at a commit; None where it has none."""
+    """The content of a file at a commit; None where it has none, or there is no git."""
     command = ["git", "show", f"{commit}:{path.as_posix()}"]
-    result = subprocess.run(command, cwd=repository, capture_output=True, check=False)
+    try:
+        result = subprocess.run(command, cwd=repository, capture_output=True, check=False)
+    except FileNotFoundError:
+        return None
     return result.stdout.decode() if result.returncode == 0 else None
 
 

@@ -136,11 +136,20 @@ def test_a_clone_logs_what_it_skips_and_says_whose_bits_it_has(repository, tmp_p
     command = [sys.executable, "-m", "a3c_bench", "log"]
     said = clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
     # An evaluation and a film of either algorithm, the profile and the report.
-    assert "6 runs of stages that were skipped are in MLflow now, from their files\n" in said
+    assert "stages that were skipped and are in MLflow now, from their files: 6\n" in said
     count = sum(path.startswith(("models/", "reports/train/", "reports/evaluate/")) for path in clone.lock())
     assert f"bits: {count} of {count} files of trainings and evaluations are the commit's\n" in said
     assert logged(clone) == logged(repository)
-    assert "runs of stages that were skipped" not in clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
+    assert (
+        asked(clone, "sum(r.data.tags.get('from_files') == 'yes' and r.data.tags['stage'] != 'profile' for r in runs)")
+        == "5"
+    )
+    assert "skipped" not in clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
+    # Of two stages whose runs failed, the files of one are not what DVC would make.
+    asked(clone, "[client.set_terminated(r.info.run_id, 'FAILED') for r in runs if r.data.tags['stage'] == 'film']")
+    (clone.folder / "reports" / "film" / "nstep.gif").write_bytes(b"another")
+    said = clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
+    assert "stages that were skipped and are in MLflow now, from their files: 1\n" in said
 
 
 def test_results_made_again_from_nothing_are_the_same(repository):
@@ -174,7 +183,7 @@ def test_an_experiment_with_one_algorithm_and_hogwild(repository):
     assert set(repository.metrics("report")) == {"episodic"}
     assert set(repository.metrics("profile")) == {"episodic"}
     # As DVC has them while an experiment runs, and leaves them where it is killed.
-    repository.run("git", "add", "params.yaml", "dvc.lock")
+    repository.run("git", "add", "params.yaml", "dvc.lock", "reports")
     repository.restore()
 
 

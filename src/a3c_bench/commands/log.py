@@ -6,13 +6,12 @@ from a3c_bench.cli import prepare
 def run() -> None:
     """Log to MLflow what the last `dvc repro` skipped, from its files, and say what the pipeline gave."""
     config = prepare()
+    from a3c_bench import skipped
     from a3c_bench.errors import BadInputError, describe_error, say
     from a3c_bench.evidence.reproducibility import verify
     from a3c_bench.progress import conclude
-    from a3c_bench.stages import report, skipped
-    from a3c_bench.tracking import presence
+    from a3c_bench.stages import report
 
-    presence.wait_for_all()
     try:
         logged = skipped.log(config)
     except BadInputError:
@@ -22,9 +21,10 @@ def run() -> None:
         say(f"MLflow does not have what was skipped ({describe_error(error)}); the files are complete")
     compared = verify.beside_commit(config)
     same = sum(output.same for output in compared)
-    told = [
-        *([f"{logged} runs of stages that were skipped are in MLflow now, from their files"] if logged else []),
-        *([f"bits: {same} of {len(compared)} files of trainings and evaluations are the commit's"] if compared else []),
-        f"the report: {report.PAGE}",
-    ]
+    told = [f"the report: {report.PAGE}"]
+    if compared:
+        why = "" if same == len(compared) else "; what was changed: `git diff`; where nothing was: `make verify`"
+        told.insert(0, f"bits: {same} of {len(compared)} files of trainings and evaluations are the commit's{why}")
+    if logged:
+        told.insert(0, f"stages that were skipped and are in MLflow now, from their files: {logged}")
     conclude("log", "\n".join(told), logged=logged, same=same, compared=len(compared), page=str(report.PAGE))

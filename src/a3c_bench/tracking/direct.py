@@ -38,7 +38,7 @@ class Direct:
 
 
 def logged_runs(pipeline: str) -> set[str]:
-    """The names of the runs below the run of the pipeline with this key; none where no stage of it has run."""
+    """The names of the runs that came to their end below that of this pipeline; none where no stage of it has run."""
     quiet()
     import mlflow
 
@@ -50,5 +50,5 @@ def logged_runs(pipeline: str) -> set[str]:
     parents = client.search_runs(where, f"tags.`{PIPELINE_TAG}` = '{pipeline}'", max_results=1)
     if not parents:
         return set()
-    below = f"tags.`mlflow.parentRunId` = '{parents[0].info.run_id}'"
+    below = f"tags.`mlflow.parentRunId` = '{parents[0].info.run_id}' AND attributes.status = 'FINISHED'"
     return {str(run.info.run_name) for run in client.search_runs(where, below, max_results=10_000)}

@@ -3,7 +3,8 @@
 import fcntl
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from a3c_bench.errors import say
@@ -40,6 +41,19 @@ def leave(path: Path, descriptor: int) -> None:
         if os.path.samestat(os.fstat(descriptor), path.lstat()):
             release(path, os.dup(descriptor))
     os.close(descriptor)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Log here as a tracking process does: seen by who waits for all, and while no other one logs."""
+    path, descriptor = hold()
+    turn = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(turn)
+        leave(path, descriptor)
 
 
 def wait_for_all(repository: Path | None = None, seconds: float = PATIENCE_SECONDS) -> bool:

@@ -6,7 +6,7 @@ A stage only tells of its run: a process of its own (`process.py`) logs it, besi
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -28,17 +28,19 @@ from a3c_bench.results.files import model_path
 from a3c_bench.supervision import StoppedError
 from a3c_bench.tracking.channel import Channel
 from a3c_bench.tracking.curves import Metric, returns, updates
+from a3c_bench.tracking.direct import Direct
 from a3c_bench.tracking.live import Live
 from a3c_bench.tracking.logged_model import EVALUATE, model_name
 from a3c_bench.tracking.store import OFF, WAIT, how_to_track
 
 if TYPE_CHECKING:
-    from a3c_bench.tracking.direct import Direct
     from a3c_bench.training.outcome import Outcome
     from a3c_bench.training.pool import Watcher
 
 PIPELINE = "pipeline"
 """In place of a stage, of the run that the stages' runs lie below."""
+FROM_FILES = "from_files"
+"""The tag of a run whose stage DVC skipped: its start and end are those of the logging."""
 Value = int | float | bool | None
 
 
@@ -51,21 +53,21 @@ class Tracker:
         config: Config,
         algorithm: str | None = None,
         seed: int | None = None,
-        channel: "Callable[[], Channel | Direct]" = Channel,
+        from_files: bool = False,
     ) -> None:
-        """channel: makes what logs; by default a process of its own."""
+        """from_files: this process logs what is there already, in place of one beside a stage."""
         self._how = how_to_track()
         self._began = _now()
         self._config = config
         self._live = Live(config.algorithm(algorithm).turns if algorithm else 1)
         self._name = run_name(stage, algorithm, seed)
-        self._tags = _tags(config, stage)
+        self._tags = _tags(config, stage) | ({FROM_FILES: "yes"} if from_files else {})
         self._params = _texts(config.params())
         if algorithm is not None:
             cell = {"algorithm": algorithm, "seed": str(seed)}
             self._tags |= cell
             self._params = {**cell, **_shared(config), **_texts(config.algorithm(algorithm).model_dump(mode="json"))}
-        self._open = channel
+        self._open = Direct if from_files else Channel
         self._channel: Channel | Direct | None = None
 
     def __enter__(self) -> "Tracker":

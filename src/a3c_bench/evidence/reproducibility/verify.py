@@ -142,7 +142,7 @@ def committed_lock(repository: Path) -> Lock:
 
 
 def _stages(content: str) -> Lock:
-    lock: Lock = YAML(typ="safe", pure=True).load(content)["stages"]
+    lock: Lock = (YAML(typ="safe", pure=True).load(content) or {}).get("stages", {})
     return lock
 
 

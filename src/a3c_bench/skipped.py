@@ -1,4 +1,4 @@
-"""What DVC skipped, for MLflow: stages whose files were there already are logged from their files.
+"""`a3c-bench log`: what DVC skipped is logged to MLflow from the files that were there already.
 
 A fresh clone has the files of the committed evaluations, films, profile and report, but not the models: its first
 `make repro` trains and skips the rest, of which MLflow would otherwise know nothing.
@@ -17,7 +17,8 @@ from a3c_bench.results.files import PROFILE, evaluate_folder, film_path
 from a3c_bench.results.tables import read_csv
 from a3c_bench.stages import report
 from a3c_bench.stages.profile import LOGGED, Point
-from a3c_bench.tracking.direct import Direct, logged_runs
+from a3c_bench.tracking import presence
+from a3c_bench.tracking.direct import logged_runs
 from a3c_bench.tracking.store import OFF, how_to_track
 from a3c_bench.tracking.tracker import Tracker, pipeline_key, run_name
 
@@ -25,8 +26,9 @@ PROFILE_FILES = tuple(PROFILE / name for name in ("samples.csv", "points.csv", "
 
 
 class Stage(NamedTuple):
-    """One execution of a stage, and how its files are logged."""
+    """One execution of a stage, its name for DVC, and how its files are logged."""
 
+    name: str
     stage: str
     log: Callable[[Tracker], None]
     algorithm: str | None = None
@@ -36,17 +38,24 @@ class Stage(NamedTuple):
 def log(config: Config) -> int:
     """Log the stages that have no run in the pipeline of the commit and the params; returns how many.
 
-    Nothing is logged where no stage of that pipeline ran. Raises what MLflow raises.
+    Nothing is logged where no stage of that pipeline ran, or while others log to MLflow; and of a stage that DVC would
+    run, as its files are of another state. Raises what MLflow and DVC raise.
     """
-    if how_to_track() == OFF:
+    if how_to_track() == OFF or not presence.wait_for_all():
         return 0
-    logged = logged_runs(pipeline_key(config))
-    if not logged:
-        return 0
-    skipped = [one for one in stages(config) if run_name(one.stage, one.algorithm, one.seed) not in logged]
-    for one in skipped:
-        with Tracker(one.stage, config, one.algorithm, one.seed, channel=Direct) as tracker:
-            one.log(tracker)
+    with presence.alone():
+        logged = logged_runs(pipeline_key(config))
+        missing = [one for one in stages(config) if run_name(one.stage, one.algorithm, one.seed) not in logged]
+        if not logged or not missing:
+            return 0
+        from dvc.repo import Repo
+
+        with Repo() as repository:
+            changed = repository.status()
+        skipped = [one for one in missing if one.name not in changed]
+        for one in skipped:
+            with Tracker(one.stage, config, one.algorithm, one.seed, from_files=True) as tracker:
+                one.log(tracker)
     return len(skipped)
 
 
@@ -54,10 +63,12 @@ def stages(config: Config) -> Iterator[Stage]:
     """All but the trainings, whose models are in no clone."""
     for algorithm in config.algorithms:
         for seed in config.seeds:
-            yield Stage("evaluate", partial(_evaluation, algorithm, seed), algorithm, seed)
-        yield Stage("film", partial(_film, algorithm), algorithm, config.seeds[0])
-    yield Stage("profile", _profile)
-    yield Stage("report", partial(_report, config))
+            yield Stage(
+                f"evaluate@{algorithm}-{seed}", "evaluate", partial(_evaluation, algorithm, seed), algorithm, seed
+            )
+        yield Stage(f"film@{algorithm}", "film", partial(_film, algorithm), algorithm, config.seeds[0])
+    yield Stage("profile", "profile", _profile)
+    yield Stage("report", "report", partial(_report, config))
 
 
 def _evaluation(algorithm: str, seed: int, tracker: Tracker) -> None:

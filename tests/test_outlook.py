@@ -1,6 +1,7 @@
 """What `check` says beyond "valid": params that nobody can want, and how long a run will take."""
 
 import json
+import math
 import re
 import time
 
@@ -81,7 +82,7 @@ def config():
 
 
 def pace(config):
-    return Pace(config, "nstep", describe(config.env))
+    return Pace(config, "nstep", describe(config.env), 1.0)
 
 
 def test_what_this_machine_measured_is_believed(config, tmp_path):
@@ -98,30 +99,30 @@ def test_what_this_machine_measured_is_believed(config, tmp_path):
 @pytest.mark.parametrize("change", [{"env": "Acrobot-v1"}, {"nstep": {"envs": 64}}])
 def test_what_was_measured_under_other_params_is_not(change, config, tmp_path, monkeypatch):
     measured_before(tmp_path, config, **change)
-    monkeypatch.setattr(outlook, "time_turns", lambda job: Timed(20.0, 0.1))
+    monkeypatch.setattr(outlook, "time_turns", lambda job, patience: Timed(20.0, 0.1))
     assert pace(config).training(config) == Span(32, 32), "640 turns of 0.1 s, on two cores"
 
 
 @pytest.mark.parametrize("name", ["machine/machine.json", "profile/points.csv", "train/nstep/seed-0/metrics.json"])
 def test_what_is_damaged_or_of_another_machine_is_not(name, config, tmp_path, monkeypatch):
     measured_before(tmp_path, config)
-    monkeypatch.setattr(outlook, "time_turns", lambda job: Timed(20.0, 0.1))
+    monkeypatch.setattr(outlook, "time_turns", lambda job, patience: Timed(20.0, 0.1))
     for content in ('{"cpu": "another"}', "", "algorithm,workers\nnstep,x\n", "[]"):
         (tmp_path / "reports" / name).write_text(content)
         assert pace(config).training(config) != Span(6.4, 6.4)
 
 
 def test_episodes_may_grow_to_the_time_limit(monkeypatch):
-    monkeypatch.setattr(outlook, "time_turns", lambda job: Timed(50.0, 0.1))
+    monkeypatch.setattr(outlook, "time_turns", lambda job, patience: Timed(50.0, 0.1))
     config = small_config(algorithms=["episodic"], workers=1)
-    span = Pace(config, "episodic", describe(config.env)).training(config)
+    span = Pace(config, "episodic", describe(config.env), 1.0).training(config)
     assert span == Span(pytest.approx(56), pytest.approx(560)), "560 episodes of 50 to 500 env steps, 500 per second"
     assert str(span) == "56 s to 9 minutes"
 
 
 def test_turns_are_timed():
     config = small_config(algorithms=["nstep"])
-    timed = outlook.time_turns(pace(config)._job)
+    timed = outlook.time_turns(pace(config)._job, 1.0)
     assert 15 < timed.steps <= 20
     assert 0 < timed.seconds < 0.5
 
@@ -129,8 +130,22 @@ def test_turns_are_timed():
 def test_turns_are_timed_over_whole_rollouts():
     """Those of 8 actors, each learned from in 10 turns: in 64 turns are all steps, and not all of the time."""
     config = small_config(algorithms=["ppo"], ppo={"epochs": 5})
-    timed = outlook.time_turns(Pace(config, "ppo", describe(config.env))._job)
+    timed = outlook.time_turns(Pace(config, "ppo", describe(config.env), 1.0)._job, 1.0)
     assert 3 < timed.steps <= 4
+
+
+def test_a_part_of_the_first_rollouts_is_no_measure(monkeypatch):
+    """As where one takes longer than there is patience: its steps would be shared out to a few of its updates."""
+    config = small_config(algorithms=["ppo"], ppo={"actors": 2, "epochs": 5})
+    job, round_ = Pace(config, "ppo", describe(config.env), 0.3)._job, 2 * 5 * config.algorithm("ppo").minibatches
+    for count, known in ((round_, False), (round_ + 1, True)):
+
+        def some(job, count=count):
+            yield from (Turn(1, [], []) for _ in range(count))
+            time.sleep(0.6)
+
+        monkeypatch.setattr(outlook, "turns", some)
+        assert math.isfinite(outlook.time_turns(job, 0.3).steps) == known
 
 
 def slow(job):

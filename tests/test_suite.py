@@ -153,7 +153,7 @@ def finished(cell, mean):
 
 
 def test_what_is_left_is_told(small, monkeypatch):
-    monkeypatch.setattr(outlook, "time_turns", lambda job: outlook.Timed(1.0, 0.001))
+    monkeypatch.setattr(outlook, "time_turns", lambda job, patience: outlook.Timed(1.0, 0.001))
     monkeypatch.setattr(outlook, "cores", lambda: 2)
     finished(Cell("Acrobot-v1", "ppo", 1), -80.0)
     cartpole, acrobot, total = outlook.suite_estimates(small)

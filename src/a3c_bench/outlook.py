@@ -34,7 +34,7 @@ LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
 WITH_ALL_SECTIONS = ("profile", "report")
 """Stages that run for all algorithms together."""
 UNREADABLE = (BadInputError, OSError, LookupError, ArithmeticError, TypeError, ValueError)
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS, SUITE_PATIENCE_SECONDS = 1.0, 20.0
 LONG_SECONDS = 300.0
 ENOUGH_TURNS = 64
 """And at least one rollout of every actor: not every turn has one of its own."""
@@ -114,7 +114,7 @@ def _own_code(config: Config) -> dict[str, Path]:
 def estimate(config: Config) -> str:
     """How long a run takes if nothing of it is done yet."""
     environment = describe(config.recipe)
-    paces = {name: Pace(config, name, environment) for name in config.algorithms}
+    paces = {name: Pace(config, name, environment, PATIENCE_SECONDS) for name in config.algorithms}
     train = {name: pace.training(config) for name, pace in paces.items()}
     profile = profile_time(config, paces)
     total = sum(train.values(), Span(0, 0)) * len(config.seeds) + profile
@@ -145,7 +145,9 @@ def suite_estimates(suite: Suite) -> Iterator[str]:
             continue
         cells = [cell for cell in suite.cells() if cell.environment == name]
         left = [cell.algorithm for cell in cells if not evaluated(cell).exists()]
-        spans = {one: Pace(config, one, environment).training(config) for one in dict.fromkeys(left)}
+        spans = {
+            one: Pace(config, one, environment, SUITE_PATIENCE_SECONDS).training(config) for one in dict.fromkeys(left)
+        }
         span = sum((spans[one] for one in left), Span(0, 0))
         total += span
         yield f"{name}: {len(cells)} cells, {len(left)} not there yet" + (f", about {_known(span)}" if left else "")
@@ -194,7 +196,9 @@ class Pace:
     time limit at most.
     """
 
-    def __init__(self, config: Config, algorithm: str, environment: EnvironmentInfo) -> None:
+    def __init__(self, config: Config, algorithm: str, environment: EnvironmentInfo, patience: float) -> None:
+        """patience: seconds that timing may take."""
+        self._patience = patience
         self._job = Job(config, algorithm, config.seeds[0], environment)
         self._rates = measured_rates(config, algorithm)
         self._steps = measured_steps(config, algorithm)
@@ -217,7 +221,7 @@ class Pace:
 
     @cached_property
     def _timed(self) -> "Timed":
-        return time_turns(self._job)
+        return time_turns(self._job, self._patience)
 
 
 class Timed(NamedTuple):
@@ -227,13 +231,16 @@ class Timed(NamedTuple):
     seconds: float
 
 
-def time_turns(job: Job) -> Timed:
-    """The mean of the first turns; NaN where two are not done within a second.
+def time_turns(job: Job, patience: float) -> Timed:
+    """The mean of the first turns; NaN where too few are done within so many seconds.
 
+    Two are enough where all are alike; where a rollout is learned from in several turns, it takes one of every actor.
     In a thread, which is left behind where it is too slow: the command ends soon, and the thread with it.
     """
     done: list[tuple[float, int]] = []
-    enough, most = threading.Event(), max(ENOUGH_TURNS, job.settings.actors * job.settings.updates_per_rollout)
+    enough, updates = threading.Event(), job.settings.updates_per_rollout
+    of_all_actors = job.settings.actors * updates
+    least, most = 1 if updates == 1 else of_all_actors, max(ENOUGH_TURNS, of_all_actors)
 
     def train() -> None:
         # Whatever is wrong with it, training tells.
@@ -246,9 +253,9 @@ def time_turns(job: Job) -> Timed:
 
     thread = threading.Thread(target=train, daemon=True)
     thread.start()
-    thread.join(PATIENCE_SECONDS)
+    thread.join(patience)
     enough.set()
-    if len(done) < 2:
+    if len(done) <= least:
         return Timed(math.nan, math.nan)
     (start, _), *later = done
     return Timed(sum(steps for _, steps in later) / len(later), (later[-1][0] - start) / len(later))

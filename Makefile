@@ -100,8 +100,8 @@ speed: setup ## measure the figures of speed against floor and textbook loop (ab
 contribute: setup ## time committed trainings on this machine, write machines/<cpu>-<cores>.json (under five minutes)
 	@$(RUN) contribute
 
-peers: setup .peers/stable-baselines/.installed .peers/jax/.installed ## train other systems beside this one (SEEDS=5: at most five each, in place of 100, 20 or 5; about 25 minutes)
-	@$(RUN) peers $(if $(SEEDS),--seeds $(SEEDS))
+peers: setup $(if $(ENVS),suite-setup) .peers/stable-baselines/.installed .peers/jax/.installed ## train other systems beside this one (SEEDS=5: at most five each, in place of 100, 20 or 5; about 25 minutes; ENVS=Acrobot-v1: time to score there)
+	@$(RUN) peers $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ENVS),--envs '$(ENVS)')
 
 .peers/%/.installed: peers/%.lock
 	$(PYTHON) -m venv $(@D)

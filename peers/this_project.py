@@ -1,8 +1,11 @@
-"""This project's first algorithm by its params, with one or two workers. Training goes on to the end of its budget."""
+"""This project with one or two workers: on CartPole-v1 its first algorithm by its params, elsewhere PPO by the suite's.
+
+Training goes on to the end of its budget.
+"""
 
 import time
 
-from measured import Measured, arguments
+from measured import CARTPOLE, Measured, arguments
 
 from a3c_bench.math_threads import limit_math_threads
 from a3c_bench.params import PARAMS_FILE, read_yaml
@@ -16,13 +19,16 @@ def main() -> None:
     limit_math_threads()
     # As every command that trains does it: the server's imports run beside this process's.
     start_server()
+    from a3c_bench import suite
     from a3c_bench.config import parse_config
     from a3c_bench.training import pool
 
-    config = parse_config(content).model_copy(update={"workers": int(given.variant), "schedule": "ordered"})
-    measured = Measured(("gymnasium", "numpy"), given.deadline)
+    config = parse_config(content) if given.env == CARTPOLE else suite.load().config(given.env)
+    algorithm = config.algorithms[0] if given.env == CARTPOLE else "ppo"
+    config = config.changed(workers=int(given.variant), schedule="ordered")
+    measured = Measured(("gymnasium", "numpy"), given.deadline, given.threshold)
     measured.start()
-    outcome = pool.train(config, config.algorithms[0], given.seed)
+    outcome = pool.train(config, algorithm, given.seed)
     from a3c_bench.stages.profile import as_sample
 
     # The turns' clock, so that the moment is the one at which the episode's update was applied.

@@ -1,6 +1,6 @@
 """The suite's page: scores beside published ones, and learning curves, of the cells that there are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -13,12 +13,13 @@ from matplotlib.ticker import MaxNLocator
 from a3c_bench.report.aggregate import band, read_curve
 from a3c_bench.report.figures.style import PALETTE, QUIET, THOUSANDS, is_narrow
 from a3c_bench.results.cells import evaluated, trained
-from a3c_bench.results.files import read_json
+from a3c_bench.results.files import PEERS, read_json
 from a3c_bench.results.tables import read_csv
 from a3c_bench.stats import bootstrap, curves_on_grid, interquartile_mean
 from a3c_bench.suite import FOLDER, Cell, Suite
 
 REFERENCES = FOLDER / "references.csv"
+TIME_TO_SCORE = PEERS.with_name("time-to-score.csv")
 SOURCES = {
     "RL-Zoo": "https://github.com/DLR-RM/rl-baselines3-zoo/blob/22e3ff2450fd92033f7f032915e1f64894a09584/benchmark.md"
 }
@@ -69,6 +70,11 @@ def references() -> dict[str, dict[str, dict[str, Any]]]:
     for row in table.to_dict("records"):
         found.setdefault(str(row["environment"]), {})[str(row["algorithm"])] = {str(k): v for k, v in row.items()}
     return found
+
+
+def times() -> list[dict[Hashable, Any]]:
+    """How long systems took to a score, a row for each, by environment; empty where that was not measured."""
+    return read_csv(TIME_TO_SCORE).to_dict("records") if TIME_TO_SCORE.exists() else []
 
 
 def curves(groups: Mapping[Group, list[Cell]]) -> pd.DataFrame:

@@ -33,6 +33,7 @@ def run(suite: Suite) -> None:
         "missing": list(page.missing(suite, groups)),
         "seeds": len(suite.seeds),
         "episodes": suite.evaluate.episodes,
+        "times": page.times(),
         "sources": page.SOURCES,
         "commit": last_commit(),
         "svg": for_page(drawn["learning.svg"]),

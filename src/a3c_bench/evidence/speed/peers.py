@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from a3c_bench.arrays import Doubles
 from a3c_bench.config import load_config
 from a3c_bench.errors import BadInputError
 from a3c_bench.machine import fingerprint
@@ -55,10 +54,10 @@ class Peer:
     variant: str
     seeds: int
 
-    def command(self, seed: int, deadline: float) -> list[str]:
+    def command(self, seed: int, deadline: float, *options: str) -> list[str]:
         """The training of `seed`, which gives up at the clock's value `deadline`."""
         python = Path(self.environment, "bin", "python")
-        return [str(python), str(SCRIPTS / self.script), self.variant, str(seed), f"{deadline:.3f}"]
+        return [str(python), str(SCRIPTS / self.script), self.variant, str(seed), f"{deadline:.3f}", *options]
 
 
 OURS, REFERENCE = "a3c-bench, 2 workers", "Stable-Baselines3 PPO"
@@ -114,10 +113,19 @@ def order(peers: Sequence[Peer], seeds: int | None) -> Iterator[tuple[Peer, int,
 
 
 def train(peer: Peer, seed: int, limit: float) -> dict[str, Any]:
-    """One training: what the peer printed, or the command that failed."""
+    """One training, as it goes into the table."""
+    start, printed = ask(peer, seed, limit)
+    solved = printed.get("solved_at")
+    return {
+        "seconds_to_solve": None if solved is None else solved - start,
+        **{key: printed.get(key) for key in ("steps_to_solve", "rate", "sha256", "versions", "failed")},
+    }
+
+
+def ask(peer: Peer, seed: int, limit: float, *options: str) -> tuple[float, dict[str, Any]]:
+    """One training: the clock's value at its start, and what the peer printed, or `failed`: the command."""
     start = time.monotonic()
-    command = peer.command(seed, start + limit)
-    empty: dict[str, Any] = dict.fromkeys(("seconds_to_solve", "steps_to_solve", "rate", "sha256", "versions"))
+    command = peer.command(seed, start + limit, *options)
     environment = without_limit(os.environ) | {"PYTHONPATH": "src"}
     try:
         process = subprocess.run(
@@ -126,16 +134,9 @@ def train(peer: Peer, seed: int, limit: float) -> dict[str, Any]:
         printed = json.loads(process.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
         print(getattr(error, "stderr", None) or error)
-        return empty | {"failed": shlex.join(command)}
-    solved = printed["solved_at"]
-    return {
-        "seconds_to_solve": None if solved is None else solved - start,
-        "steps_to_solve": printed["steps_to_solve"],
-        "rate": printed["rate"],
-        "sha256": printed["sha256"],
-        "versions": ", ".join(f"{name} {version}" for name, version in printed["versions"].items()),
-        "failed": None,
-    }
+        return start, {"failed": shlex.join(command)}
+    versions = ", ".join(f"{name} {version}" for name, version in printed["versions"].items())
+    return start, printed | {"versions": versions}
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
@@ -145,7 +146,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
         first = own[own["repeat"] == 0]
         row: dict[str, Any] = {"peer": name, "seeds": len(first), "solved": int(first["seconds_to_solve"].count())}
         for column in ("rate", "seconds_to_solve", "steps_to_solve"):
-            row |= _median(column, first[column])
+            row |= median(column, first[column])
         twice = own.loc[own["seed"] == 0, "sha256"]
         row["same_bits_twice"] = "–" if twice.isna().any() else "yes" if twice.nunique() == 1 else "no"
         row["versions"] = next(iter(own["versions"].dropna()), None)
@@ -154,7 +155,8 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("seconds_to_solve", kind="stable", na_position="last", ignore_index=True)
 
 
-def _median(column: str, values: "pd.Series[Any]") -> Mapping[str, float | None]:
+def median(column: str, values: "pd.Series[Any]") -> Mapping[str, float | None]:
+    """Over seeds, with its 95 % interval, as columns of a table; None where it is that of a seed that took for ever."""
     filled = values.fillna(FOREVER).to_numpy(np.float64)
     interval = bootstrap(filled, np.median)
     figures = {column: np.median(filled)}
@@ -166,11 +168,15 @@ def _median(column: str, values: "pd.Series[Any]") -> Mapping[str, float | None]
 def speedup(runs: pd.DataFrame) -> tuple[float, float, float] | None:
     """Seconds to solve of the reference ÷ ours, medians over seeds, with the 95 % interval; None if either failed."""
 
-    def seconds(name: str) -> Doubles:
-        own = runs[(runs["peer"] == name) & (runs["repeat"] == 0)]
-        return own["seconds_to_solve"].fillna(FOREVER).to_numpy(np.float64)
+    def seconds(name: str) -> "pd.Series[Any]":
+        return runs.loc[(runs["peer"] == name) & (runs["repeat"] == 0), "seconds_to_solve"]
 
-    reference, ours = seconds(REFERENCE), seconds(OURS)
+    return times_as_fast(seconds(REFERENCE), seconds(OURS))
+
+
+def times_as_fast(theirs: "pd.Series[Any]", own: "pd.Series[Any]") -> tuple[float, float, float] | None:
+    """Median of their seconds ÷ that of one's own, with its 95 % interval; None where one is of a seed that failed."""
+    reference, ours = (times.fillna(FOREVER).to_numpy(np.float64) for times in (theirs, own))
     if not all(len(times) and np.median(times) < FOREVER / 2 for times in (reference, ours)):
         return None
     interval = bootstrap_ratio(reference, ours, np.median)

@@ -102,6 +102,7 @@ contribute: setup ## time committed trainings on this machine, write machines/<c
 
 peers: setup $(if $(ENVS),suite-setup) .peers/stable-baselines/.installed .peers/jax/.installed ## train other systems beside this one (SEEDS=5: at most five each, in place of 100, 20 or 5; about 25 minutes; ENVS=Acrobot-v1: time to score there)
 	@$(RUN) peers $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ENVS),--envs '$(ENVS)')
+	$(if $(ENVS),cd suite && A3C_BENCH_SUPERVISOR=$$PPID dvc repro report)
 
 .peers/%/.installed: peers/%.lock
 	$(PYTHON) -m venv $(@D)

@@ -2,7 +2,7 @@
 
 github.com/DLR-RM/rl-baselines3-zoo at 22e3ff2, hyperparams/a2c.yml and hyperparams/ppo.yml; HalfCheetah-v5 has those of
 HalfCheetah-v4. MinAtar is not in there: it has those of Atari, on the flat observation in place of the pictures of four
-frames, whose network is too large for a board of ten by ten. Training ends when it is solved.
+frames, whose network is too large for a board of ten by ten. On CartPole-v1 training ends when it is solved.
 """
 
 from importlib import import_module
@@ -160,7 +160,7 @@ def make(variant: str, environment: str, seed: int) -> A2C | PPO:
 
 
 class Watch(BaseCallback):
-    """Reports the training episodes, and stops when it is solved."""
+    """Reports the training episodes, and stops where it may end."""
 
     def __init__(self, measured: Measured) -> None:
         super().__init__()

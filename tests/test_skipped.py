@@ -33,7 +33,7 @@ def test_bits_are_compared_with_the_commits(a3c_bench, committed):
     assert a3c_bench("log", **WITHOUT_MLFLOW).stdout == same
     (committed / "dvc.lock").write_text(LOCK.replace("b2", "c3"))
     said = a3c_bench("log", **WITHOUT_MLFLOW).stdout
-    assert said.startswith("bits: 1 of 2 files of trainings and evaluations are the commit's; what was changed: ")
+    assert said.startswith("bits: 1 of 2 files of trainings and evaluations are the commit's; `git diff` shows ")
     (committed / "dvc.lock").write_text("")
     assert a3c_bench("log", **WITHOUT_MLFLOW).stdout.startswith("bits: 0 of 2 ")
 
@@ -54,6 +54,6 @@ def test_neither_a_repository_nor_git_is_needed(a3c_bench, workspace, path):
 def test_a_store_that_does_not_answer_costs_the_runs_only(a3c_bench, committed):
     result = a3c_bench("log", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert result.returncode == 0
-    assert result.stderr.startswith("a3c-bench: MLflow does not have what was skipped (")
+    assert result.stderr.startswith("a3c-bench: MLflow may not have all that was skipped (")
     assert len(result.stderr.splitlines()) == 1
     assert result.stdout.startswith("bits: 2 of 2 files")

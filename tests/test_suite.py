@@ -127,12 +127,22 @@ def test_the_page_is_of_the_cells_that_there_are(small, workspace, capsys):
     assert (suite_report.OUT / "index.html").read_text().count("<svg") == 2
 
 
+TIMES = """\
+environment,peer,score,seeds,reached,seconds_to_score,seconds_to_score_low,seconds_to_score_high,steps_to_score,steps_to_score_low,steps_to_score_high,\
+times_as_fast,times_as_fast_low,times_as_fast_high,last,seconds,cpu,failed
+Acrobot-v1,"a3c-bench PPO, 2 workers",-81.2,3,3,4.2,4,4.4,70000,,,20.5,19.1,22.2,-75,5,a CPU,
+Acrobot-v1,Stable-Baselines3 A2C,-81.2,3,0,,,,,,,,,,-90,300,a CPU,python theirs.py 0
+"""
+
+
 @pytest.mark.parametrize("width", [1400, 1000, 390])
 def test_the_page_fits_wherever_it_is_read(small, tmp_path_factory, width):
     for environment in small.environments:
         for algorithm in small.algorithms:
             finished(Cell(environment, algorithm, 0), -123.456)
             finished(Cell(environment, algorithm, 1), -234.567)
+    page.TIME_TO_SCORE.parent.mkdir(parents=True)
+    page.TIME_TO_SCORE.write_text(TIMES)
     suite_report.run(small)
     found = looked_at((suite_report.OUT / "index.html").absolute(), width, tmp_path_factory.mktemp("browser"))
     assert found["page"][0] == found["page"][1] and not found["broken"] and not found["outside"]
@@ -150,6 +160,25 @@ def finished(cell, mean):
     (folder / "curve.csv").write_text("\n".join(["env_step,return,length,actor", *rows, ""]))
     page.evaluated(cell).parent.mkdir(parents=True)
     page.evaluated(cell).write_text(json.dumps({"greedy_mean": mean, "sampled_mean": mean}))
+
+
+def test_the_page_tells_the_time_to_a_score_where_it_was_measured(small, workspace):
+    finished(Cell("Acrobot-v1", "nstep", 0), -80.0)
+    suite_report.run(small)
+    pages = [suite_report.OUT / "index.html", suite_report.OUT / "README.md"]
+    assert not any("ends with" in one.read_text() for one in pages)
+    page.TIME_TO_SCORE.parent.mkdir(parents=True)
+    page.TIME_TO_SCORE.write_text(TIMES)
+    suite_report.run(small)
+    html, text = (re.sub(r"<[^>]*>", " ", one.read_text()) for one in pages)
+    ours = (
+        r"a3c-bench PPO, 2 workers\s+−81.2\s+3 of 3\s+4.2\s+\[4.0, 4.4\]\s+20.5\s+\[19.1, 22.2\]\s+70,000\s+−75.0\s+5\s"
+    )
+    assert re.search(ours, html)
+    assert re.search(r"Acrobot-v1\s+Stable-Baselines3 A2C\s+−81.2\s+0 of 3\s+–\s+–\s+–\s+−90.0\s+300\s", html)
+    assert re.search(r"a CPU; failed: Acrobot-v1, Stable-Baselines3 A2C,\s+python theirs.py 0", html)
+    assert "| Acrobot-v1 | a3c-bench PPO, 2 workers | −81.2 | 3 of 3 | 4.2 [4.0, 4.4] | 20.5 [19.1, 22.2] |" in text
+    assert "| Acrobot-v1 | Stable-Baselines3 A2C | −81.2 | 0 of 3 | – | – |" in text
 
 
 def test_what_is_left_is_told(small, monkeypatch):

@@ -100,7 +100,7 @@ def _unknown_to_dvc(config: Config) -> Iterator[str]:
 def _own_code(config: Config) -> dict[str, Path]:
     """Packages and modules of one's own, by the key of params.yaml that names something in them.
 
-    Those that are installed are not: `requirements.lock` says which, and every stage depends on it.
+    Those that are installed are left out: nobody edits them where they are.
     """
     installed = sysconfig.get_path("purelib")
     return {

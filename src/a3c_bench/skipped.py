@@ -26,9 +26,9 @@ PROFILE_FILES = tuple(PROFILE / name for name in ("samples.csv", "points.csv", "
 
 
 class Stage(NamedTuple):
-    """One execution of a stage, its name for DVC, and how its files are logged."""
+    """One execution of a stage, what DVC calls it, and how its files are logged."""
 
-    name: str
+    dvc_name: str
     stage: str
     log: Callable[[Tracker], None]
     algorithm: str | None = None
@@ -39,7 +39,7 @@ def log(config: Config) -> int:
     """Log the stages that have no run in the pipeline of the commit and the params; returns how many.
 
     Nothing is logged where no stage of that pipeline ran, or while others log to MLflow; and of a stage that DVC would
-    run, as its files are of another state. Raises what MLflow and DVC raise.
+    run again, as its files are of another state. Raises what MLflow and DVC raise.
     """
     if how_to_track() == OFF or not presence.wait_for_all():
         return 0
@@ -51,8 +51,11 @@ def log(config: Config) -> int:
         from dvc.repo import Repo
 
         with Repo() as repository:
-            changed = repository.status()
-        skipped = [one for one in missing if one.name not in changed]
+            # What has changed of each and of all that it depends on; a stage that always runs changes nothing by that.
+            states = [repository.status([one.dvc_name], with_deps=True).values() for one in missing]
+        skipped = [
+            one for one, state in zip(missing, states, strict=True) if all(why == ["always changed"] for why in state)
+        ]
         for one in skipped:
             with Tracker(one.stage, config, one.algorithm, one.seed, from_files=True) as tracker:
                 one.log(tracker)

@@ -150,6 +150,11 @@ def test_a_clone_logs_what_it_skips_and_says_whose_bits_it_has(repository, tmp_p
     (clone.folder / "reports" / "film" / "nstep.gif").write_bytes(b"another")
     said = clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
     assert "stages that were skipped and are in MLflow now, from their files: 1\n" in said
+    # Its files are as they were, but what they come from is not.
+    asked(clone, "[client.set_terminated(r.info.run_id, 'FAILED') for r in runs if r.data.tags['stage'] == 'evaluate']")
+    with (clone.folder / "src" / "a3c_bench" / "stages" / "train.py").open("a") as file:
+        file.write("\n")
+    assert "skipped" not in clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
 
 
 def test_results_made_again_from_nothing_are_the_same(repository):

@@ -16,14 +16,18 @@ def run() -> None:
         logged = skipped.log(config)
     except BadInputError:
         raise
-    except Exception as error:  # MLflow's own: it costs the runs, not the results
+    except Exception as error:  # MLflow's or DVC's own: it costs runs, not results
         logged = 0
-        say(f"MLflow does not have what was skipped ({describe_error(error)}); the files are complete")
+        say(f"MLflow may not have all that was skipped ({describe_error(error)}); the files are complete")
     compared = verify.beside_commit(config)
     same = sum(output.same for output in compared)
     told = [f"the report: {report.PAGE}"]
     if compared:
-        why = "" if same == len(compared) else "; what was changed: `git diff`; where nothing was: `make verify`"
+        why = (
+            ""
+            if same == len(compared)
+            else "; `git diff` shows what was changed, and if nothing was, `make verify` names the first difference"
+        )
         told.insert(0, f"bits: {same} of {len(compared)} files of trainings and evaluations are the commit's{why}")
     if logged:
         told.insert(0, f"stages that were skipped and are in MLflow now, from their files: {logged}")

@@ -222,7 +222,7 @@ def first_observations(environment: EnvironmentInfo, count: int) -> NDArray[Any]
 
 
 @contextmanager
-def own_code(recipe: Recipe, what: str, hint: str = "its own code or a wrapper's says so") -> Iterator[None]:
+def own_code(recipe: Recipe, what: str, hint: str = "its own code or a wrapper's is at fault") -> Iterator[None]:
     """Whatever an environment's own code raises becomes a `BadInputError` of one line; so does its wish to exit."""
     try:
         with warnings.catch_warnings():

@@ -47,12 +47,14 @@ def leave(path: Path, descriptor: int) -> None:
 def alone() -> Iterator[None]:
     """Log here as a tracking process does: seen by who waits for all, and while no other one logs."""
     path, descriptor = hold()
-    turn = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        yield
+        turn = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(turn)
     finally:
-        os.close(turn)
         leave(path, descriptor)
 
 

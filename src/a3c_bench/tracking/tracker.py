@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 PIPELINE = "pipeline"
 """In place of a stage, of the run that the stages' runs lie below."""
 FROM_FILES = "from_files"
-"""The tag of a run whose stage DVC skipped: its start and end are those of the logging."""
+"""The tag of the runs of a stage that DVC skipped: when they were logged says nothing of when it ran."""
 Value = int | float | bool | None
 
 

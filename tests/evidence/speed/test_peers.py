@@ -54,7 +54,7 @@ def test_a_comparison_is_written_with_what_failed_in_it(stand_ins, workspace):
     assert text.startswith("before\n<!-- peers -->\n| system |") and text.endswith("<!-- /peers -->\nafter\n")
     assert "(failed: `" in text and "| – |" in text
     ratio, low, high = peers.speedup(pd.read_csv(PEER_RUNS))
-    assert low <= ratio <= high and ratio > 2
+    assert low <= ratio and high is None and ratio > 2, "a seed of the reference took for ever"
 
 
 def test_systems_take_turns_seed_by_seed(stand_ins):

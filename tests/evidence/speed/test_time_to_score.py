@@ -1,7 +1,9 @@
 """Time to score on other environments, on stand-ins, and what the systems are set up for."""
 
+import math
 import re
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -36,6 +38,10 @@ def systems(workspace, monkeypatch):
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     (workspace / "peers").mkdir()
+    for name in ("measured.py", "environment.lock"):
+        (workspace / "peers" / name).write_text("")
+    (workspace / "suite").mkdir()
+    (workspace / "suite" / "params.yaml").write_text("")
     (workspace / "peers" / "one.py").write_text(STAND_IN)
     variants = ((time_to_score.OURS, "fast"), (REFERENCE, "slow"), ("a third", "low"))
     return [Peer(name, "environment", "one.py", variant, 3) for name, variant in variants]
@@ -50,6 +56,8 @@ def test_the_score_is_what_the_reference_ends_with(systems, workspace):
     assert table.loc[REFERENCE, "seconds_to_score"] == pytest.approx(200, abs=1)
     assert table["steps_to_score"].dropna().to_dict() == {time_to_score.OURS: 70, REFERENCE: 90}
     assert table.loc[time_to_score.OURS, "times_as_fast"] == pytest.approx(20, rel=0.1)
+    assert table.loc[time_to_score.OURS, "times_as_fast_low"] > 10
+    assert math.isnan(table.loc[time_to_score.OURS, "times_as_fast_high"]), "a seed of the reference did not get there"
     assert table.loc["a third"].isna()[["seconds_to_score", "times_as_fast"]].all()
     assert len(pd.read_csv(time_to_score.RUNS)) == 9 and len(pd.read_csv(time_to_score.RISES)) == 3 * (1 + 2 + 1)
 
@@ -68,12 +76,31 @@ def test_only_what_is_missing_or_was_made_otherwise_is_trained(systems, workspac
 
 
 def test_a_training_that_failed_is_told_of_and_made_again(systems, workspace):
-    broken = [*systems[:2], Peer("a third", "environment", "one.py", "broken", 3)]
+    broken = [replace(system, variant="broken") for system in systems]
     time_to_score.run(["Acrobot-v1"], 1, broken)
-    runs = pd.read_csv(time_to_score.RUNS).set_index("peer")
-    assert "one.py broken 0" in runs.loc["a third", "failed"] and len(runs) == 3
+    assert pd.read_csv(TIME_TO_SCORE)["failed"].str.contains("one.py broken 0").all()
+    assert pd.read_csv(time_to_score.RUNS)["seconds"].isna().all() and pd.read_csv(time_to_score.RISES).empty
     time_to_score.run(["Acrobot-v1"], 1, systems)
     assert pd.read_csv(time_to_score.RUNS)["failed"].isna().all()
+    assert pd.read_csv(TIME_TO_SCORE)["times_as_fast_low"].isna().all(), "one seed gives no interval"
+
+
+def test_what_another_machine_took_is_measured_again(systems, workspace, monkeypatch):
+    time_to_score.run(["Acrobot-v1", "Pendulum-v1"], 1, systems)
+    monkeypatch.setattr(time_to_score, "cpu_model", lambda: "another")
+    time_to_score.run(["Acrobot-v1"], 1, systems)
+    cpus = pd.read_csv(time_to_score.RUNS).groupby("environment")["cpu"].unique()
+    assert list(cpus["Acrobot-v1"]) == ["another"] and "another" not in cpus["Pendulum-v1"]
+
+
+def test_how_a_system_trains_is_more_than_its_script(workspace, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    ours, theirs = time_to_score.SYSTEMS[:2]
+    before = [time_to_score.recipe(system, "Acrobot-v1") for system in (ours, theirs)]
+    monkeypatch.setattr(time_to_score, "code_version", lambda: "another")
+    after = [time_to_score.recipe(system, "Acrobot-v1") for system in (ours, theirs)]
+    assert before[0] != after[0] and before[1] == after[1]
+    assert time_to_score.recipe(ours, "Pendulum-v1") != after[0]
 
 
 def test_an_environment_that_no_system_is_set_up_for_is_refused(systems):

@@ -38,8 +38,9 @@ ENVIRONMENT = "CartPole-v1"
 LIMIT_SECONDS = 90.0
 GRACE_SECONDS = 30.0
 README = Path("README.md")
-FOREVER = 1e9
+FOREVER, MOST_TIMES = 1e9, 1e6
 """Stands for the time, or the env steps, of a seed that was not solved: a median that it takes part in is unknown."""
+Times = tuple[float, float | None, float | None]
 BLOCK = re.compile(r"(?<=<!-- peers -->\n).*?(?=<!-- /peers -->)", re.DOTALL)
 
 
@@ -146,7 +147,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
         first = own[own["repeat"] == 0]
         row: dict[str, Any] = {"peer": name, "seeds": len(first), "solved": int(first["seconds_to_solve"].count())}
         for column in ("rate", "seconds_to_solve", "steps_to_solve"):
-            row |= median(column, first[column])
+            row |= median_columns(column, first[column])
         twice = own.loc[own["seed"] == 0, "sha256"]
         row["same_bits_twice"] = "–" if twice.isna().any() else "yes" if twice.nunique() == 1 else "no"
         row["versions"] = next(iter(own["versions"].dropna()), None)
@@ -155,7 +156,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("seconds_to_solve", kind="stable", na_position="last", ignore_index=True)
 
 
-def median(column: str, values: "pd.Series[Any]") -> Mapping[str, float | None]:
+def median_columns(column: str, values: "pd.Series[Any]") -> Mapping[str, float | None]:
     """Over seeds, with its 95 % interval, as columns of a table; None where it is that of a seed that took for ever."""
     filled = values.fillna(FOREVER).to_numpy(np.float64)
     interval = bootstrap(filled, np.median)
@@ -165,8 +166,8 @@ def median(column: str, values: "pd.Series[Any]") -> Mapping[str, float | None]:
     return {name: float(value) if value < FOREVER / 2 else None for name, value in figures.items()}
 
 
-def speedup(runs: pd.DataFrame) -> tuple[float, float, float] | None:
-    """Seconds to solve of the reference ÷ ours, medians over seeds, with the 95 % interval; None if either failed."""
+def speedup(runs: pd.DataFrame) -> Times | None:
+    """Seconds to solve of the reference ÷ ours: see `times_as_fast`."""
 
     def seconds(name: str) -> "pd.Series[Any]":
         return runs.loc[(runs["peer"] == name) & (runs["repeat"] == 0), "seconds_to_solve"]
@@ -174,14 +175,19 @@ def speedup(runs: pd.DataFrame) -> tuple[float, float, float] | None:
     return times_as_fast(seconds(REFERENCE), seconds(OURS))
 
 
-def times_as_fast(theirs: "pd.Series[Any]", own: "pd.Series[Any]") -> tuple[float, float, float] | None:
-    """Median of their seconds ÷ that of one's own, with its 95 % interval; None where one is of a seed that failed."""
+def times_as_fast(theirs: "pd.Series[Any]", own: "pd.Series[Any]") -> Times | None:
+    """Median of their seconds ÷ that of one's own, and the ends of its 95 % interval.
+
+    None, in place of an end too, where a median is of a seed that took for ever; one seed gives no interval.
+    """
     reference, ours = (times.fillna(FOREVER).to_numpy(np.float64) for times in (theirs, own))
     if not all(len(times) and np.median(times) < FOREVER / 2 for times in (reference, ours)):
         return None
-    interval = bootstrap_ratio(reference, ours, np.median)
     ratio = float(np.median(reference) / np.median(ours))
-    return (ratio, float(interval.low), float(interval.high)) if interval else (ratio, ratio, ratio)
+    if min(len(reference), len(ours)) < 2:
+        return ratio, None, None
+    low, high = (float(end) for end in bootstrap_ratio(reference, ours, np.median) or ())
+    return ratio, low if low > 1 / MOST_TIMES else None, high if high < MOST_TIMES else None
 
 
 def steps_ratio(table: pd.DataFrame) -> float:
@@ -217,7 +223,8 @@ def readme(runs: pd.DataFrame, table: pd.DataFrame, about: Mapping[str, Any]) ->
     )
     if found := speedup(runs):
         ratio, low, high = found
-        lines[-1] += f" {OURS}: {ratio:.1f} × [{low:.1f}, {high:.1f}] as fast to solve as {REFERENCE}, "
+        interval = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
+        lines[-1] += f" {OURS}: {ratio:.1f} ×{interval} as fast to solve as {REFERENCE}, "
         lines[-1] += f"with {steps_ratio(table):.1f} × its env steps."
     lines.append(f"\nWhat this rests on: {RESTS_ON}")
     versions = "; ".join(f"{row.peer}: {row.versions}" for row in table.itertuples() if isinstance(row.versions, str))

@@ -4,33 +4,45 @@ Every system trains to the end of its own budget. The score is what the referenc
 100 training episodes, median over its seeds. How long it took each training to get there its rises tell afterwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from a3c_bench import preset
 from a3c_bench.errors import BadInputError
-from a3c_bench.evidence.speed.peers import ALL, REFERENCE, SCRIPTS, Peer, ask, median, order, times_as_fast
+from a3c_bench.evidence.speed.peers import ALL, REFERENCE, SCRIPTS, Peer, ask, median_columns, order, times_as_fast
 from a3c_bench.machine import cpu_model
 from a3c_bench.report.suite import TIME_TO_SCORE
 from a3c_bench.repository import last_commit
+from a3c_bench.results.checkpoints import code_version
 from a3c_bench.results.files import write_all
-from a3c_bench.results.tables import frame_bytes, read_csv
+from a3c_bench.results.tables import frame_bytes
+from a3c_bench.suite import PARAMS
 
 OURS = "a3c-bench PPO, 2 workers"
+SEEDS, MOST_SEEDS = 3, 100
 SYSTEMS = (
-    Peer(OURS, ".venv", "this_project.py", "2", 3),
-    *(peer for peer in ALL if peer.script == "stable_baselines.py"),
+    Peer(OURS, ".venv", "this_project.py", "2", MOST_SEEDS),
+    *(replace(peer, seeds=MOST_SEEDS) for peer in ALL if peer.script == "stable_baselines.py"),
 )
 ENVIRONMENTS = ("Acrobot-v1", "Pendulum-v1", "LunarLander-v3", "HalfCheetah-v5", "MinAtar/Breakout-v1")
 """Those that the other systems are set up for."""
-SEEDS = 3
-LIMIT_SECONDS = 7200.0
+LIMIT_SECONDS = 4 * 3600.0
 RUNS, RISES = (TIME_TO_SCORE.with_stem(f"time-to-score-{what}") for what in ("runs", "rises"))
 CELL = ["environment", "peer", "seed"]
-TOLD = ("env_steps", "rate", "last", "sha256", "versions", "failed")
+FIGURES = ("seconds_to_score", "steps_to_score", "times_as_fast")
+TOLD = ["env_steps", "rate", "last", "sha256", "versions", "failed"]
+RUN, RISE = [*CELL, "recipe", "cpu", "commit", "seconds", *TOLD], [*CELL, "seconds", "env_steps", "mean_return"]
+TABLE = [
+    *("environment", "peer", "score", "seeds", "reached"),
+    *(f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")),
+    *("rate", "last", "seconds", "env_steps", "cpu", "versions", "failed"),
+]
+HASHES = ("recipe", "commit", "sha256")
 
 
 def run(environments: Sequence[str], seeds: int | None, systems: Sequence[Peer] = SYSTEMS) -> None:
@@ -38,16 +50,19 @@ def run(environments: Sequence[str], seeds: int | None, systems: Sequence[Peer] 
     for name in environments:
         if name not in ENVIRONMENTS:
             raise BadInputError(f"ENVS: {name!r} is not allowed; the systems are set up for {', '.join(ENVIRONMENTS)}")
-    runs = read_csv(RUNS) if RUNS.exists() else pd.DataFrame(columns=[*CELL, "recipe", "failed"])
-    rises = read_csv(RISES) if RISES.exists() else pd.DataFrame(columns=CELL)
+    # A hash of digits only is no number.
+    runs = pd.read_csv(RUNS, dtype=dict.fromkeys(HASHES, str)) if RUNS.exists() else pd.DataFrame(columns=RUN)
+    rises = pd.read_csv(RISES) if RISES.exists() else pd.DataFrame(columns=RISE)
     for environment in environments:
+        # What another machine took is not comparable.
+        runs = runs[(runs["environment"] != environment) | (runs["cpu"] == cpu_model())]
         for peer, seed in dict.fromkeys((peer, seed) for peer, seed, _ in order(systems, seeds or SEEDS)):
             cell = {"environment": environment, "peer": peer.name, "seed": seed}
-            made = runs[(runs[list(cell)] == pd.Series(cell)).all(axis=1) & runs["failed"].isna()]
-            if not made.empty and made["recipe"].item() == recipe(peer, environment):
+            alike = cell | {"recipe": recipe(peer, environment)}
+            if ((runs[list(alike)] == pd.Series(alike)).all(axis=1) & runs["failed"].isna()).any():
                 continue
             print(f"{environment}: {peer.name}, seed {seed}", flush=True)
-            row, higher = train(peer, cell)
+            row, higher = train(peer, cell, alike)
             runs, rises = (
                 pd.concat([old[(old[list(cell)] != pd.Series(cell)).any(axis=1)], new], ignore_index=True)
                 for old, new in ((runs, row), (rises, higher))
@@ -63,25 +78,25 @@ def run(environments: Sequence[str], seeds: int | None, systems: Sequence[Peer] 
     print(summarise(runs, rises).to_string(index=False))
 
 
-def train(peer: Peer, cell: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One training: its row, and its rises."""
+def train(peer: Peer, cell: Mapping[str, Any], alike: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One training: its row, and its rises. alike: what has to be the same for it not to be made again."""
     start, printed = ask(peer, cell["seed"], LIMIT_SECONDS, "--env", cell["environment"])
     told = {key: printed.get(key) for key in TOLD}
-    about = {"cpu": cpu_model(), "commit": last_commit(), "recipe": recipe(peer, cell["environment"])}
-    row = {**cell, **about, "seconds": printed.get("ended_at", start) - start, **told}
-    rises = [
-        {**cell, "seconds": clock - start, "env_steps": env_steps, "mean_return": mean}
-        for clock, env_steps, mean in printed.get("rises", [])
-    ]
-    return pd.DataFrame([row]), pd.DataFrame(rises)
+    seconds = None if told["failed"] else printed["ended_at"] - start
+    row = {**alike, "cpu": cpu_model(), "commit": last_commit(), "seconds": seconds, **told}
+    rises = [(*cell.values(), clock - start, *risen) for clock, *risen in printed.get("rises", ())]
+    return pd.DataFrame([row], columns=RUN), pd.DataFrame(rises, columns=RISE)
 
 
 def recipe(peer: Peer, environment: str) -> str:
     """The digest of what says how a system trains: a training by another one is made again."""
-    files = [SCRIPTS / peer.script]
+    files = [SCRIPTS / peer.script, SCRIPTS / "measured.py"]
     if peer.name == OURS:
-        files += [preset.DEFAULTS, preset.FOLDER / f"{environment}.yaml"]
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+        files += [preset.DEFAULTS, preset.FOLDER / f"{environment}.yaml", PARAMS]
+    else:
+        files += [SCRIPTS / f"{Path(peer.environment).name}.lock"]
+    own_code = code_version() if peer.name == OURS else ""
+    return sha256(own_code.encode() + b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def summarise(runs: pd.DataFrame, rises: pd.DataFrame) -> pd.DataFrame:
@@ -97,11 +112,11 @@ def summarise(runs: pd.DataFrame, rises: pd.DataFrame) -> pd.DataFrame:
             mine = trained[trained["peer"] == name]
             row: dict[str, Any] = {"environment": environment, "peer": name, "score": score, "seeds": len(own)}
             row |= {"reached": int(own["seconds"].count())}
-            row |= median("seconds_to_score", own["seconds"])
-            row |= median("steps_to_score", own["env_steps"])
+            row |= median_columns("seconds_to_score", own["seconds"])
+            row |= median_columns("steps_to_score", own["env_steps"])
             ratio = times_as_fast(theirs, own["seconds"]) or (None, None, None)
-            row |= dict(zip(("times_as_fast", "times_as_fast_low", "times_as_fast_high"), ratio, strict=True))
+            row |= dict(zip([column for column in TABLE if column.startswith("times_as_fast")], ratio, strict=True))
             row |= {column: mine[column].median() for column in ("rate", "last", "seconds", "env_steps")}
-            row |= {"cpu": mine["cpu"].iloc[-1], "versions": next(iter(mine["versions"].dropna()), None)}
+            row |= {column: next(iter(mine[column].dropna()), None) for column in ("cpu", "versions", "failed")}
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=TABLE)

@@ -147,7 +147,7 @@ def test_a_clone_logs_what_it_skips_and_says_whose_bits_it_has(repository, tmp_p
     assert "skipped" not in clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
     # Of two stages whose runs failed, the files of one are not what DVC would make.
     asked(clone, "[client.set_terminated(r.info.run_id, 'FAILED') for r in runs if r.data.tags['stage'] == 'film']")
-    (clone.folder / "reports" / "film" / "nstep.gif").write_bytes(b"another")
+    (clone.folder / "reports" / "film" / "nstep.webp").write_bytes(b"another")
     said = clone.run(*command, PYTHONPATH=str(clone.folder / "src"))
     assert "stages that were skipped and are in MLflow now, from their files: 1\n" in said
     # Its files are as they were, but what they come from is not.

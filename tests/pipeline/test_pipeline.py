@@ -259,8 +259,8 @@ def test_verify_reproduces_the_committed_results_with_other_workers(repository):
 
 
 def test_verify_names_the_tensor_whose_bit_was_flipped_after_training(repository):
-    path, before = "src/a3c_bench/stages/train.py", "        kept = ["
-    flip = '        layout.tensors(outcome.parameters)["actor.bias"].view(np.uint32)[-1] ^= 1\n'
+    path, before = "src/a3c_bench/stages/train.py", "    kept = ["
+    flip = '    layout.tensors(outcome.parameters)["actor.bias"].view(np.uint32)[-1] ^= 1\n'
     planted(repository, path, before, flip + before, "flip a bit of the model")
     try:
         result = verify(repository, "--algorithms", "nstep")

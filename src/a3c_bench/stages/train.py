@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from a3c_bench.training.outcome import Outcome
 
 Table = Mapping[str, NDArray[Any]]
 """Columns of one length, by name."""
+Metrics = dict[str, int | float | None]
 
 
 def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
@@ -38,7 +40,7 @@ def run(config: Config, algorithm: str, seed: int, fresh: bool = False) -> None:
 
 
 def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
-    """Train, then write the model, its learning curve, the updates, the digests and the metrics."""
+    """Train, then write and log what comes of it."""
     start_server()
     config = asked(config)
     environment = describe(config.recipe)
@@ -65,22 +67,12 @@ def train_alone(config: Config, algorithm: str, seed: int, fresh: bool) -> None:
                 head=head,
             )
         metrics = summarise(outcome, environment)
-        layout = settings.layout(environment)
-        folder, target = train_folder(algorithm, seed), model_path(algorithm, seed)
-        kept = [*list(outcome.digests.values())[:-1], outcome.parameters]
-        models = {moment: save(layout.tensors(kept[index])) for moment, index in moments(len(kept)).items()}
-        files = {
-            **{model_path(algorithm, seed, moment): model for moment, model in models.items()},
-            folder / "curve.csv": table_bytes(curve(outcome)),
-            folder / "updates.csv": table_bytes(updates(outcome)),
-            folder / "digests.csv": digests(outcome, config, algorithm, environment),
-            folder / "metrics.json": json_bytes(metrics),
-        }
+        files = results(outcome, config, algorithm, seed, environment, metrics)
         write_all(files)
         hosts = head.hosts_now() if head else []
         told = "\n".join([conclusion(config, outcome, metrics), *([in_words(hosts)] if hosts else [])])
         conclude(title, told, **metrics, seconds=outcome.seconds, **({"hosts": hosts} if hosts else {}))
-        tracker.training(outcome, metrics, list(files), target, settings, environment)
+        tracker.training(outcome, metrics, list(files), model_path(algorithm, seed), settings, environment)
         for number, host in enumerate(hosts):
             tracker.metrics(f"host_{number}", {"actors": host["actors"], "waiting": host["waiting"]}, outcome.env_steps)
 
@@ -92,7 +84,23 @@ def head_of(config: Config, algorithm: str, seed: int) -> AbstractContextManager
     return Head(config, algorithm, seed, identity(config, algorithm, seed))
 
 
-def summarise(outcome: Outcome, environment: EnvironmentInfo) -> dict[str, int | float | None]:
+def results(
+    outcome: Outcome, config: Config, algorithm: str, seed: int, environment: EnvironmentInfo, metrics: Metrics
+) -> dict[Path, bytes]:
+    """What a training leaves behind, by file: the model at three moments, curve, updates, digests and metrics."""
+    layout, folder = config.algorithm(algorithm).layout(environment), train_folder(algorithm, seed)
+    kept = [*list(outcome.digests.values())[:-1], outcome.parameters]
+    models = {moment: save(layout.tensors(kept[index])) for moment, index in moments(len(kept)).items()}
+    return {
+        **{model_path(algorithm, seed, moment): model for moment, model in models.items()},
+        folder / "curve.csv": table_bytes(curve(outcome)),
+        folder / "updates.csv": table_bytes(updates(outcome)),
+        folder / "digests.csv": digests(outcome, config, algorithm, environment),
+        folder / "metrics.json": json_bytes(metrics),
+    }
+
+
+def summarise(outcome: Outcome, environment: EnvironmentInfo) -> Metrics:
     """The deterministic figures of a training run."""
     returns = outcome.episodes["return"]
     return {

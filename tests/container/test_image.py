@@ -105,6 +105,7 @@ def test_repro_on_a_mounted_repository_belongs_to_the_caller(engine, image, repo
     # All stages but `preset`, whose result came with the clone and knows nothing of the test's params.
     assert "Stage 'preset' didn't change" in said
     assert said.count("Running stage") == 9, said
+    assert said.endswith("the report: reports/index.html\n"), "it ends as `make repro` does"
     assert owners(repository) == {OWNER}
     # What it may use is one core, whatever the host has.
     assert json.loads((repository / "reports/machine/machine.json").read_text())["cores"] == 1

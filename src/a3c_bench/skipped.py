@@ -26,13 +26,17 @@ PROFILE_FILES = tuple(PROFILE / name for name in ("samples.csv", "points.csv", "
 
 
 class Stage(NamedTuple):
-    """One execution of a stage, what DVC calls it, and how its files are logged."""
+    """One execution of a stage, by the name that DVC has for it, and how its files are logged."""
 
     dvc_name: str
-    stage: str
     log: Callable[[Tracker], None]
     algorithm: str | None = None
     seed: int | None = None
+
+    @property
+    def stage(self) -> str:
+        """Of all its executions."""
+        return self.dvc_name.partition("@")[0]
 
 
 def log(config: Config) -> int:
@@ -66,12 +70,10 @@ def stages(config: Config) -> Iterator[Stage]:
     """All but the trainings, whose models are in no clone."""
     for algorithm in config.algorithms:
         for seed in config.seeds:
-            yield Stage(
-                f"evaluate@{algorithm}-{seed}", "evaluate", partial(_evaluation, algorithm, seed), algorithm, seed
-            )
-        yield Stage(f"film@{algorithm}", "film", partial(_film, algorithm), algorithm, config.seeds[0])
-    yield Stage("profile", "profile", _profile)
-    yield Stage("report", "report", partial(_report, config))
+            yield Stage(f"evaluate@{algorithm}-{seed}", partial(_evaluation, algorithm, seed), algorithm, seed)
+        yield Stage(f"film@{algorithm}", partial(_film, algorithm), algorithm, config.seeds[0])
+    yield Stage("profile", _profile)
+    yield Stage("report", partial(_report, config))
 
 
 def _evaluation(algorithm: str, seed: int, tracker: Tracker) -> None:

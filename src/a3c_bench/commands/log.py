@@ -21,14 +21,12 @@ def run() -> None:
         say(f"MLflow may not have all that was skipped ({describe_error(error)}); the files are complete")
     compared = verify.beside_commit(config)
     same = sum(output.same for output in compared)
-    told = [f"the report: {report.PAGE}"]
-    if compared:
-        why = (
-            ""
-            if same == len(compared)
-            else "; `git diff` shows what was changed, and if nothing was, `make verify` names the first difference"
-        )
-        told.insert(0, f"bits: {same} of {len(compared)} files of trainings and evaluations are the commit's{why}")
+    told = []
     if logged:
-        told.insert(0, f"stages that were skipped and are in MLflow now, from their files: {logged}")
+        told.append(f"stages that were skipped and are in MLflow now, from their files: {logged}")
+    if compared:
+        told.append(f"bits: {same} of {len(compared)} files of trainings and evaluations are the commit's")
+    if same < len(compared):
+        told[-1] += "; `git diff` shows what was changed, and if nothing was, `make verify` names the first difference"
+    told.append(f"the report: {report.PAGE}")
     conclude("log", "\n".join(told), logged=logged, same=same, compared=len(compared), page=str(report.PAGE))

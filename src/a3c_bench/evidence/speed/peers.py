@@ -38,8 +38,10 @@ ENVIRONMENT = "CartPole-v1"
 LIMIT_SECONDS = 90.0
 GRACE_SECONDS = 30.0
 README = Path("README.md")
-FOREVER, MOST_TIMES = 1e9, 1e6
+FOREVER = 1e9
 """Stands for the time, or the env steps, of a seed that was not solved: a median that it takes part in is unknown."""
+MOST_TIMES = 1e6
+"""As fast as another: the end of an interval beyond that comes of such a seed."""
 Times = tuple[float, float | None, float | None]
 BLOCK = re.compile(r"(?<=<!-- peers -->\n).*?(?=<!-- /peers -->)", re.DOTALL)
 
@@ -184,9 +186,10 @@ def times_as_fast(theirs: "pd.Series[Any]", own: "pd.Series[Any]") -> Times | No
     if not all(len(times) and np.median(times) < FOREVER / 2 for times in (reference, ours)):
         return None
     ratio = float(np.median(reference) / np.median(ours))
-    if min(len(reference), len(ours)) < 2:
+    interval = bootstrap_ratio(reference, ours, np.median)
+    if interval is None:
         return ratio, None, None
-    low, high = (float(end) for end in bootstrap_ratio(reference, ours, np.median) or ())
+    low, high = float(interval.low), float(interval.high)
     return ratio, low if low > 1 / MOST_TIMES else None, high if high < MOST_TIMES else None
 
 

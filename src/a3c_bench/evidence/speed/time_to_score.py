@@ -67,14 +67,8 @@ def run(environments: Sequence[str], seeds: int | None, systems: Sequence[Peer] 
                 pd.concat([old[(old[list(cell)] != pd.Series(cell)).any(axis=1)], new], ignore_index=True)
                 for old, new in ((runs, row), (rises, higher))
             )
-            table = summarise(runs, rises)
-            write_all(
-                {
-                    RUNS: frame_bytes(runs),
-                    RISES: frame_bytes(rises),
-                    TIME_TO_SCORE: frame_bytes(table),
-                }
-            )
+            tables = {RUNS: runs, RISES: rises, TIME_TO_SCORE: summarise(runs, rises)}
+            write_all({path: frame_bytes(table) for path, table in tables.items()})
     print(summarise(runs, rises).to_string(index=False))
 
 
@@ -91,12 +85,15 @@ def train(peer: Peer, cell: Mapping[str, Any], alike: Mapping[str, Any]) -> tupl
 def recipe(peer: Peer, environment: str) -> str:
     """The digest of what says how a system trains: a training by another one is made again."""
     files = [SCRIPTS / peer.script, SCRIPTS / "measured.py"]
+    digest = sha256()
     if peer.name == OURS:
         files += [preset.DEFAULTS, preset.FOLDER / f"{environment}.yaml", PARAMS]
+        digest.update(code_version().encode())
     else:
         files += [SCRIPTS / f"{Path(peer.environment).name}.lock"]
-    own_code = code_version() if peer.name == OURS else ""
-    return sha256(own_code.encode() + b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def summarise(runs: pd.DataFrame, rises: pd.DataFrame) -> pd.DataFrame:

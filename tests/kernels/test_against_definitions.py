@@ -112,6 +112,8 @@ def test_free_outputs_are_their_biases_and_only_these_learn():
     parameters = architecture.initial(np.random.default_rng(0))
     actor = architecture.layers(parameters)["actor"]
     assert not actor.weight[:, 3:].any() and not actor.bias[3:].any() and actor.weight[:, :3].all()
+    lower = DenseArchitecture(6, 5, (20,), "tanh", free_outputs=2, free_start=-1.5)
+    assert (lower.layers(lower.initial(np.random.default_rng(0)))["actor"].bias[3:] == -1.5).all()
     actor.bias[3:] = 0.5, -2
     network, rows, gradient = architecture.bind(parameters), architecture.rows(30), np.empty_like(parameters)
     rows.observations[:] = floats(30, 6)

@@ -95,6 +95,7 @@ def test_first_parameters_hang_on_the_seed_and_leave_torchs_generator_alone():
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
     assert not made(outputs=5, free_outputs=2).initial(np.random.default_rng(0))[-2:].any()
+    assert (made(outputs=5, free_outputs=2, free_start=-1.5).initial(np.random.default_rng(0))[-2:] == -1.5).all()
 
 
 def test_it_reads_its_parameters_where_they_are():

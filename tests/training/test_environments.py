@@ -112,6 +112,14 @@ def test_a_policy_of_numbers_learns():
     assert returns[-100:].mean() > -8
 
 
+@pytest.mark.parametrize("network", [{"hidden": [16]}, {"network": "examples.networks.dense:Dense", "hidden": None}])
+def test_a_policy_of_numbers_begins_with_the_deviation_that_it_is_given(network):
+    config = small_config(env="Pendulum-v1", nstep={"initial_log_deviation": -1.5, **network})
+    settings, environment = config.algorithm("nstep"), describe("Pendulum-v1")
+    policy = settings.policy(environment, settings.initial_parameters(environment, 0))
+    assert (policy.outputs(np.ones((2, 3), np.float32))[:, 1] == -1.5).all()
+
+
 IN_TRAINING = r"worker \d failed: odd_environments:Late-v0"
 WHERE = r"actor \d in its update \d+, [\d,]+ env steps into training: "
 

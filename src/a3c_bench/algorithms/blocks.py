@@ -36,6 +36,7 @@ TRIED_ROWS = 8
 """Observations on which a network is tried."""
 FIRST_POLICY_GAIN = 0.01
 """A nearly uniform first policy, as usual for A2C and PPO."""
+LogDeviation = Annotated[float, Field(ge=-10.0, le=10.0)]
 
 
 class BlockSettings(Settings):
@@ -50,6 +51,7 @@ class BlockSettings(Settings):
     gae_lambda: Fraction
     value_weight: Weight
     entropy_weight: Weight
+    initial_log_deviation: LogDeviation
     max_gradient_norm: PositiveFloat
     normalize_advantages: bool
     normalize_observations: bool
@@ -168,7 +170,13 @@ class BlockSettings(Settings):
     def architecture(self, environment: EnvironmentInfo) -> Architecture:
         """Shared tanh layers with a linear actor and a linear critic, or the network that is named."""
         if self.network is None:
-            return self.dense(environment, self.hidden or (), "tanh", policy_gain=FIRST_POLICY_GAIN)
+            return self.dense(
+                environment,
+                self.hidden or (),
+                "tanh",
+                policy_gain=FIRST_POLICY_GAIN,
+                free_start=self.initial_log_deviation,
+            )
         return self._torch(environment, self.network)
 
     def _torch(self, environment: EnvironmentInfo, network: str) -> TorchArchitecture:
@@ -181,6 +189,7 @@ class BlockSettings(Settings):
             self._row_type(environment),
             json.dumps(self.network_kwargs, sort_keys=True),
             self.numerics,
+            self.initial_log_deviation,
         )
 
     def objection(self, environment: EnvironmentInfo) -> str | None:

@@ -29,6 +29,7 @@ RANGES: Mapping[str, Sequence[Any]] = {
     "gae_lambda": (0.9, 0.95, 0.98),
     "value_weight": (0.25, 0.5),
     "entropy_weight": (0.0, 0.001, 0.005, 0.01),
+    "initial_log_deviation": (-2.0, -1.2, 0.0),
     "max_gradient_norm": (0.5, 1.0),
     "normalize_advantages": (False, True),
     "normalize_observations": (False, True),

@@ -76,7 +76,9 @@ class DenseArchitecture:
     policy_gain: float = 1.0
     """The policy's first weights are so much smaller or larger than torch's default."""
     free_outputs: int = 0
-    """How many outputs, the last, are parameters: only their bias learns, from 0 on; their weights are and stay 0."""
+    """How many outputs, the last, are parameters: only their bias learns; their weights are and stay 0."""
+    free_start: float = 0.0
+    """What these outputs begin with."""
 
     @cached_property
     def sizes(self) -> Mapping[str, tuple[int, int]]:
@@ -112,7 +114,7 @@ class DenseArchitecture:
                 # Not `uniform`: what that multiplies and adds may be fused by one compiler and not by another.
                 tensor[...] = (2 * generator.random(tensor.shape) - 1) * bound
         actor, first_free = self.layers(flat)["actor"], self.outputs - self.free_outputs
-        actor.weight[:, first_free:], actor.bias[first_free:] = 0, 0
+        actor.weight[:, first_free:], actor.bias[first_free:] = 0, self.free_start
         return flat
 
     def rows(self, count: int) -> "DenseRows":

@@ -42,7 +42,7 @@ PINNED_FLAGS, PINNED_CAPABILITY = {"avx2", "fma"}, "AVX2"
 EXACT = ("bool", "uint8")
 """Types of observations that rows keep: each of their numbers is one of float32."""
 FREE = "free_outputs"
-"""The tensor of the outputs that do not depend on the observation; after the module's own, from 0 on."""
+"""The tensor of the outputs that do not depend on the observation; after the module's own."""
 
 
 class NetworkError(Exception):
@@ -104,6 +104,8 @@ class TorchArchitecture:
     kwargs: str = "{}"
     """What else the class is given, as JSON."""
     numerics: Numerics = "portable"
+    free_start: float = 0.0
+    """What the free outputs begin with."""
 
     @cached_property
     def layout(self) -> Layout:
@@ -125,9 +127,9 @@ class TorchArchitecture:
 
     def initial(self, generator: Generator) -> Floats:
         """Fresh parameters (size,): those that the class gives itself."""
-        flat = np.zeros(self.layout.size, np.float32)
+        flat = np.full(self.layout.size, self.free_start, np.float32)
         module = self.make(int(generator.integers(2**63)))
-        # The free outputs, if any, come last, and begin with 0.
+        # The free outputs, if any, come last.
         for tensor, parameter in zip(self.layout.tensors(flat).values(), module.parameters(), strict=False):
             tensor[...] = parameter.detach().numpy()
         return flat

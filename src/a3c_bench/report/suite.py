@@ -21,7 +21,8 @@ from a3c_bench.suite import FOLDER, Cell, Suite
 REFERENCES = FOLDER / "references.csv"
 TIME_TO_SCORE = PEERS.with_name("time-to-score.csv")
 SOURCES = {
-    "RL-Zoo": "https://github.com/DLR-RM/rl-baselines3-zoo/blob/22e3ff2450fd92033f7f032915e1f64894a09584/benchmark.md"
+    "RL-Zoo": "https://github.com/DLR-RM/rl-baselines3-zoo/blob/22e3ff2450fd92033f7f032915e1f64894a09584/benchmark.md",
+    "gymnax": "https://github.com/RobertTLange/gymnax/blob/086ad95697d5898b95ce3b14fa25f2b0bae4a1fc/README.md",
 }
 COLUMNS, NARROW_COLUMNS, PANEL_HEIGHT = 3, 2, 1.9
 POLICIES = ("greedy", "sampled")
@@ -117,7 +118,7 @@ def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Map
     drawn = next(axis for axis in figure.axes if axis.lines)
     for name, color in colors.items():
         drawn.plot([], [], color=color, label=name)
-    for line, name in ((":", "RL-Zoo A2C"), ("--", "RL-Zoo PPO")):
+    for line, name in ((":", "published, A2C"), ("--", "published, PPO")):
         drawn.plot([], [], color=QUIET, linestyle=line, linewidth=1, label=name)
     handles, labels = drawn.get_legend_handles_labels()
     figure.legend(

@@ -127,6 +127,26 @@ def test_the_page_is_of_the_cells_that_there_are(small, workspace, capsys):
     assert (suite_report.OUT / "index.html").read_text().count("<svg") == 2
 
 
+def test_the_curves_of_cells_that_another_machine_trained_stay_while_they_are_of_the_same_trainings(small, workspace):
+    cells = [Cell("Acrobot-v1", "nstep", 0), Cell("CartPole-v1", "ppo", 0)]
+    for cell in cells:
+        finished(cell, -80.0)
+    suite_report.run(small)
+    before = page.LEARNING.read_bytes()
+    for cell in cells:
+        (page.trained(cell) / "curve.csv").unlink()
+    suite_report.run(small)
+    assert page.LEARNING.read_bytes() == before
+    (page.trained(cells[0]) / "digests.csv").write_text("turn,digest\n0,another\n")
+    suite_report.run(small)
+    assert b"Acrobot" not in page.LEARNING.read_bytes() and b"CartPole" in page.LEARNING.read_bytes()
+    assert "Acrobot-v1 nstep, the learning curves, which" in (suite_report.OUT / "README.md").read_text()
+    assert "| Acrobot-v1 | nstep | 1 of 2 |" in (suite_report.OUT / "README.md").read_text()
+    page.LEARNING.unlink()
+    with pytest.raises(BadInputError, match="no cell's learning curve is here"):
+        suite_report.run(small)
+
+
 TIMES = """\
 environment,peer,score,seeds,reached,seconds_to_score,seconds_to_score_low,seconds_to_score_high,steps_to_score,steps_to_score_low,steps_to_score_high,\
 times_as_fast,times_as_fast_low,times_as_fast_high,last,seconds,cpu,failed
@@ -157,6 +177,7 @@ def finished(cell, mean):
     folder = page.trained(cell)
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text('{"episodes": 200, "env_steps": 1004955}')
+    (folder / "digests.csv").write_text(f"turn,digest\n0,{mean}\n")
     rows = [f"{10 * step},{mean},{step},0" for step in range(1, 201)]
     (folder / "curve.csv").write_text("\n".join(["env_step,return,length,actor", *rows, ""]))
     page.evaluated(cell).parent.mkdir(parents=True)

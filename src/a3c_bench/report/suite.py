@@ -1,6 +1,7 @@
 """The suite's page: scores beside published ones, and learning curves, of the cells that there are."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import matplotlib as mpl
@@ -10,15 +11,18 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from a3c_bench.errors import BadInputError
 from a3c_bench.report.aggregate import band, read_curve
 from a3c_bench.report.figures.style import PALETTE, QUIET, THOUSANDS, is_narrow
 from a3c_bench.results.cells import evaluated, trained
-from a3c_bench.results.files import PEERS, read_json
+from a3c_bench.results.files import PEERS, REPORTS, read_json
 from a3c_bench.results.tables import read_csv
 from a3c_bench.stats import bootstrap, curves_on_grid, interquartile_mean
 from a3c_bench.suite import FOLDER, Cell, Suite
 
 REFERENCES = FOLDER / "references.csv"
+OUT = REPORTS / "suite"
+LEARNING = OUT / "learning.csv"
 TIME_TO_SCORE = PEERS.with_name("time-to-score.csv")
 SOURCES = {
     "RL-Zoo": "https://github.com/DLR-RM/rl-baselines3-zoo/blob/22e3ff2450fd92033f7f032915e1f64894a09584/benchmark.md",
@@ -34,7 +38,7 @@ def complete(suite: Suite) -> dict[Group, list[Cell]]:
     """The cells that are trained and evaluated, of every environment and algorithm."""
     found: dict[Group, list[Cell]] = {}
     for cell in suite.cells():
-        there = evaluated(cell).exists() and (trained(cell) / "curve.csv").exists()
+        there = evaluated(cell).exists() and (trained(cell) / "metrics.json").exists()
         found.setdefault((cell.environment, cell.algorithm), []).extend([cell] if there else [])
     return found
 
@@ -79,14 +83,32 @@ def times() -> list[dict[Hashable, Any]]:
 
 
 def curves(groups: Mapping[Group, list[Cell]]) -> pd.DataFrame:
-    """IQM over seeds of the return while training, with its interval, on a grid of env steps."""
+    """IQM over seeds of the return while training, with its interval, on a grid of env steps.
+
+    git has no learning curves of cells. Where another machine trained them, a group's are those that the page had
+    before, if they are of the same trainings. Raises `BadInputError` where there are none at all.
+    """
+    before = read_csv(LEARNING) if LEARNING.exists() else None
     tables = []
     for (environment, algorithm), cells in groups.items():
-        if cells:
+        origin = {"environment": environment, "algorithm": algorithm, "trainings": trainings(cells)}
+        if cells and all((trained(cell) / "curve.csv").exists() for cell in cells):
             runs = [read_curve(trained(cell)) for cell in cells]
             grid, means = curves_on_grid([(run["env_step"].to_numpy(), run["return"].to_numpy(float)) for run in runs])
-            tables.append(pd.DataFrame({"environment": environment, "algorithm": algorithm, **band(grid, means)}))
+            tables.append(pd.DataFrame({**origin, **band(grid, means)}))
+        elif before is not None:
+            tables.append(before[(before[list(origin)] == pd.Series(origin)).all(axis=1)])
+    if not any(map(len, tables)):
+        raise BadInputError(
+            f"suite: no cell's learning curve is here; `git checkout {LEARNING}` brings back committed ones"
+        )
     return pd.concat(tables, ignore_index=True)
+
+
+def trainings(cells: Sequence[Cell]) -> str:
+    """A hash of what these cells' trainings computed; no table takes it for a number."""
+    digest = sha256(b"".join((trained(cell) / "digests.csv").read_bytes() for cell in cells))
+    return f"sha256:{digest.hexdigest()[:16]}"
 
 
 def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
@@ -127,7 +149,7 @@ def small_multiple(bands: pd.DataFrame, published: Mapping[str, Mapping[str, Map
     return figure
 
 
-def missing(suite: Suite, groups: Mapping[Group, list[Cell]]) -> Iterable[str]:
+def missing(suite: Suite, groups: Mapping[Group, list[Cell]], bands: pd.DataFrame) -> Iterable[str]:
     """What of the suite there is not, in words."""
     for environment in suite.environments:
         left = {one: len(suite.seeds) - len(groups[environment, one]) for one in suite.algorithms}
@@ -137,3 +159,6 @@ def missing(suite: Suite, groups: Mapping[Group, list[Cell]]) -> Iterable[str]:
             yield from (
                 f"{environment} {one}, {count} of {len(suite.seeds)} seeds" for one, count in left.items() if count
             )
+    drawn = set(zip(bands["environment"], bands["algorithm"], strict=True))
+    for environment, one in (group for group, cells in groups.items() if cells and group not in drawn):
+        yield f"{environment} {one}, the learning curves, which are on the machine that trained it"

@@ -9,12 +9,11 @@ from a3c_bench.progress import conclude
 from a3c_bench.report import suite as page
 from a3c_bench.report.figures.style import NARROW, for_page, render, render_all, use_style
 from a3c_bench.report.pages import render_template
+from a3c_bench.report.suite import OUT
 from a3c_bench.repository import last_commit
-from a3c_bench.results.files import REPORTS, write_all
+from a3c_bench.results.files import write_all
 from a3c_bench.results.tables import frame_bytes
 from a3c_bench.suite import Suite
-
-OUT = REPORTS / "suite"
 
 
 def run(suite: Suite) -> None:
@@ -30,7 +29,7 @@ def run(suite: Suite) -> None:
     drawn = render_all({"learning": page.small_multiple(bands, published)})
     context = {
         "rows": rows(table, published),
-        "missing": list(page.missing(suite, groups)),
+        "missing": list(page.missing(suite, groups, bands)),
         "seeds": len(suite.seeds),
         "episodes": suite.evaluate.episodes,
         "times": page.times(),

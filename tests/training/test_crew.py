@@ -1,6 +1,8 @@
 """Actors move to the worker that has less to do, and compute the same there."""
 
+import multiprocessing
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +10,10 @@ from conftest import small_config
 
 from a3c_bench.environments.make import describe
 from a3c_bench.evidence.reproducibility.disturbance import Disturbance
-from a3c_bench.training import pool
+from a3c_bench.training import needs, pool
+from a3c_bench.training.crew import Crew
+from a3c_bench.training.exchange.memory import Bell, SharedTables
+from a3c_bench.training.reporter import Reporter
 from a3c_bench.training.worker import Job
 
 ALGORITHMS = ("nstep", "episodic", "ppo")
@@ -16,13 +21,13 @@ ALGORITHMS = ("nstep", "episodic", "ppo")
 
 @pytest.fixture
 def train(tmp_path):
-    """Trains with one of the workers held up; gives the model, and the actors that were packed to move."""
+    """Trains with one of the workers held up; gives the model, and the actors that moved to another worker."""
 
     def run(config, algorithm, slow=None):
         job = Job(config, algorithm, 0, describe(config.env), Disturbance(tmp_path, slow=slow))
         with pool.Pool(job) as running:
             running.run(lambda *_: None)
-            return running.outcome().parameters, np.flatnonzero(running.tables.parcel_sizes).tolist()
+            return running.outcome().parameters, np.flatnonzero(running.tables.unpacking).tolist()
 
     return run
 
@@ -56,6 +61,19 @@ def test_on_any_environment_actors_that_moved_compute_the_same_bits(env, algorit
     moved, packed = train(small_config(workers=2, **small), algorithm, slow=0)
     assert packed
     assert np.array_equal(moved, alone)
+
+
+@pytest.mark.parametrize(("unpacking", "home"), [(0.0, 1), (1.0, 1), (3.0, 0)])
+def test_an_actor_moves_where_more_is_waited_than_it_takes_to_unpack_one(unpacking, home):
+    settings = small_config().algorithm("nstep")
+    tables = SharedTables(needs.shape(settings, describe("CartPole-v1"), parcel_bytes=1000))
+    tables.home[:] = 0
+    tables.unpacking[:] = unpacking
+    bells, (_, channel) = [Bell(), Bell()], multiprocessing.Pipe(duplex=False)
+    crew = Crew(0, tables, bells, lambda index: SimpleNamespace(state=lambda: index), Reporter(channel), lambda: None)
+    tables.waited[1] += 2.0
+    assert crew.next()[0] == 0
+    assert tables.home.tolist() == [0, home, *[0] * (settings.actors - 2)]
 
 
 def test_an_environment_that_cannot_be_packed_stays_where_it_is(train):

@@ -52,7 +52,7 @@ class Crew:
         self._updates, self._cores = tables.shape.updates, cores()
         self._actors: dict[int, Actor[Any]] = {}
         self._here: set[int] = set()
-        self._last_look, self._move_seconds = [(time.perf_counter(), 0.0)] * len(bells), 0.0
+        self._last_look, self._packing_seconds = [(time.perf_counter(), 0.0)] * len(bells), 0.0
         for index, home in enumerate(observe(tables.home)):
             if home == worker:
                 self._actor(index)
@@ -110,8 +110,10 @@ class Crew:
             waited += now
         since, before = self._last_look[worker]
         seconds, waiting = now - since, waited - before
-        due = waiting > max(self._move_seconds, WORTH_A_MOVE * seconds)
-        if due or WORTH_A_MOVE * seconds > self._move_seconds:
+        # An actor whose environments are replayed is packed in no time, and unpacked slowly.
+        move = self._packing_seconds + float(self._tables.unpacking.max())
+        due = waiting > max(move, WORTH_A_MOVE * seconds)
+        if due or WORTH_A_MOVE * seconds > move:
             self._last_look[worker] = now, waited
         return due
 
@@ -133,8 +135,7 @@ class Crew:
             self._tables.parcels[index, : len(parcel)] = np.frombuffer(parcel, np.uint8)
             self._tables.parcel_sizes[index] = len(parcel)
             self._here.discard(index)
-            # It is unpacked too.
-            self._move_seconds = 2 * (time.perf_counter() - start)
+            self._packing_seconds = time.perf_counter() - start
         publish(self._tables.home, index, worker)
         self._bells[worker].ring()
 
@@ -156,6 +157,7 @@ class Crew:
         return parcel if len(parcel) <= self._tables.shape.parcel_bytes else None
 
     def _actor(self, index: int) -> Actor[Any]:
+        start = time.perf_counter()
         if index not in self._actors:
             self._actors[index] = self._make(index)
         actor = self._actors[index]
@@ -166,5 +168,6 @@ class Crew:
                 state, episodes = pickle.loads(self._tables.parcels[index, :size].tobytes())  # noqa: S301
                 actor.restore(state)
                 self._reporter.take_over(index, episodes)
+                self._tables.unpacking[index] = time.perf_counter() - start
             self._here.add(index)
         return actor

@@ -160,6 +160,8 @@ class SharedTables:
     parcels = Table[NDArray[np.uint8]](np.uint8, "actors", "parcel_bytes")
     """The state of an actor on its way to another worker."""
     parcel_sizes = Table[Integers](np.int64, "actors")
+    unpacking = Table[Doubles](np.float64, "actors")
+    """Seconds that it took to unpack each actor the last time."""
     checksums = Table[Integers](np.int64, "actors")
     """Of each actor's snapshot, with several hosts."""
     differs = Table[Flags](np.bool_, "actors")

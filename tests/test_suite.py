@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
 from browser import looked_at
 from conftest import ROOT
@@ -119,7 +120,10 @@ def test_the_page_is_of_the_cells_that_there_are(small, workspace, capsys):
     suite_report.run(small)
     (acrobot, cartpole) = sorted(page.scores(page.complete(small)).to_dict("records"), key=lambda row: row["greedy"])
     assert (acrobot["greedy"], acrobot["seeds"], cartpole["greedy"]) == (-85.0, 2, 500.0)
-    rows = {row["environment"]: row for row in suite_report.rows(page.scores(page.complete(small)), page.references())}
+    rows = {
+        row["environment"]: row
+        for row in suite_report.rows(small, page.scores(page.complete(small)), page.references())
+    }
     assert rows["Acrobot-v1"]["reached"] == {"a2c": False, "ppo": False}
     assert rows["CartPole-v1"]["reached"] == {"a2c": True, "ppo": True}
     text = (suite_report.OUT / "README.md").read_text()
@@ -201,6 +205,14 @@ def test_the_page_tells_the_time_to_a_score_where_it_was_measured(small, workspa
     assert re.search(r"a CPU; failed: Acrobot-v1, Stable-Baselines3 A2C,\s+python theirs.py 0", html)
     assert "| Acrobot-v1 | a3c-bench PPO, 2 workers | −81.2 | 3 of 3 | 4.2 [4.0, 4.4] | 20.5 [19.1, 22.2] |" in text
     assert "| Acrobot-v1 | Stable-Baselines3 A2C | −81.2 | 0 of 3 | – | – |" in text
+
+
+def test_the_page_takes_an_environment_that_only_its_preset_limits(monkeypatch):
+    pytest.importorskip("minatar")
+    monkeypatch.chdir(ROOT)
+    table = pd.DataFrame([{"environment": "MinAtar/Breakout-v1", "greedy": 28.5}])
+    (row,) = suite_report.rows(suite.load(), table, page.references())
+    assert row["reached"] == {"ppo": True} and row["threshold"] is None
 
 
 def test_what_is_left_is_told(small, monkeypatch):

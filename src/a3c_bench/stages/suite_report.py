@@ -28,7 +28,7 @@ def run(suite: Suite) -> None:
     use_style()
     drawn = render_all({"learning": page.small_multiple(bands, published)})
     context = {
-        "rows": rows(table, published),
+        "rows": rows(suite, table, published),
         "missing": list(page.missing(suite, groups, bands)),
         "seeds": len(suite.seeds),
         "episodes": suite.evaluate.episodes,
@@ -51,12 +51,12 @@ def run(suite: Suite) -> None:
     conclude("suite", told, page=str(Path(OUT / "index.html")))
 
 
-def rows(table: Any, published: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+def rows(suite: Suite, table: Any, published: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     """The table's rows, each beside what others published of its environment, and whether it reaches that."""
     found = []
     for row in table.to_dict("records"):
         others = published.get(row["environment"], {})
         reached = {name: row["greedy"] >= other["score"] for name, other in others.items()}
-        threshold = describe(row["environment"]).reward_threshold
+        threshold = describe(suite.config(row["environment"]).recipe).reward_threshold
         found.append({**row, "others": others, "reached": reached, "threshold": threshold})
     return found

@@ -157,17 +157,19 @@ class Crew:
         return parcel if len(parcel) <= self._tables.shape.parcel_bytes else None
 
     def _actor(self, index: int) -> Actor[Any]:
+        if index not in self._here:
+            self._take_in(index)
+        return self._actors[index]
+
+    def _take_in(self, index: int) -> None:
         start = time.perf_counter()
         if index not in self._actors:
             self._actors[index] = self._make(index)
-        actor = self._actors[index]
-        if index not in self._here:
-            size = int(self._tables.parcel_sizes[index])
-            if size:
-                # By another worker of this run, or from a checkpoint that only this user can have written.
-                state, episodes = pickle.loads(self._tables.parcels[index, :size].tobytes())  # noqa: S301
-                actor.restore(state)
-                self._reporter.take_over(index, episodes)
-                self._tables.unpacking[index] = time.perf_counter() - start
-            self._here.add(index)
-        return actor
+        size = int(self._tables.parcel_sizes[index])
+        if size:
+            # By another worker of this run, or from a checkpoint that only this user can have written.
+            state, episodes = pickle.loads(self._tables.parcels[index, :size].tobytes())  # noqa: S301
+            self._actors[index].restore(state)
+            self._reporter.take_over(index, episodes)
+            self._tables.unpacking[index] = time.perf_counter() - start
+        self._here.add(index)

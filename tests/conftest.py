@@ -22,9 +22,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from a3c_bench.config import Config, parse_config
+from a3c_bench.evidence.chaos.victim import let_signals_through
 from a3c_bench.networks.torch_module import PINS
 from a3c_bench.params import read_yaml
 
+# Under `nohup`, and in the background, what tests start would hear no signals.
+let_signals_through()
 # Tests import torch whenever they like.
 os.environ.update(PINS)
 

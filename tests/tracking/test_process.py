@@ -20,7 +20,7 @@ from a3c_bench.tracking import channel, live, presence
 from a3c_bench.tracking.tracker import Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # MLflow's own warnings
-LONG = {"nstep": {"total_steps": 50_000_000, "envs": 32}, "workers": 1}
+LONG = {"nstep": {"total_steps": 200_000_000, "envs": 32}, "workers": 1}
 
 
 @pytest.fixture

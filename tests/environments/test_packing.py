@@ -8,6 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 from a3c_bench.environments.make import describe
+from a3c_bench.environments.recipe import Recipe
 from a3c_bench.environments.trial import keeps_state
 
 
@@ -18,6 +19,8 @@ from a3c_bench.environments.trial import keeps_state
         ("Acrobot-v1", "pickled"),
         ("MountainCar-v0", "pickled"),
         ("LunarLander-v3", "replayed"),
+        ("BipedalWalker-v3", "pinned"),
+        (Recipe("BipedalWalker-v3", wrappers=("a3c_bench.environments.worlds:NewWorld",)), "replayed"),
         ("odd_environments:Growing-v0", "pickled"),
         ("odd_environments:PickledByArguments-v0", "replayed"),
         ("odd_environments:Unpackable-v0", "pinned"),

@@ -76,6 +76,28 @@ def test_an_actor_moves_where_more_is_waited_than_it_takes_to_unpack_one(unpacki
     assert tables.home.tolist() == [0, home, *[0] * (settings.actors - 2)]
 
 
+def test_what_others_wait_while_one_is_unpacked_moves_no_other():
+    settings = small_config().algorithm("nstep")
+    tables = SharedTables(needs.shape(settings, describe("CartPole-v1"), parcel_bytes=1000))
+    tables.home[:] = 1
+    bells, (_, channel) = [Bell(), Bell()], multiprocessing.Pipe(duplex=False)
+
+    def wait(state):
+        tables.waited[1] += 2.0
+
+    crew = Crew(0, tables, bells, lambda index: SimpleNamespace(restore=wait), Reporter(channel), lambda: None)
+    packed = pickle.dumps((None, ()))
+    tables.parcels[0, : len(packed)] = np.frombuffer(packed, np.uint8)
+    tables.parcel_sizes[0] = len(packed)
+    tables.home[:] = 0
+    for _ in range(2):
+        assert crew.next()[0] == 0
+        assert not tables.home.any()
+    tables.waited[1] += 2.0
+    crew.next()
+    assert tables.home.any()
+
+
 def test_an_environment_that_cannot_be_packed_stays_where_it_is(train):
     small = {"env": "odd_environments:Unpackable-v0", "nstep": {"total_steps": 3_200}}
     alone, _ = train(small_config(workers=1, **small), "nstep")

@@ -105,9 +105,7 @@ class Crew:
 
     def _is_due(self, worker: int) -> bool:
         """Whether another has waited so much lately that a move, which takes time too, is made good soon."""
-        now, waited = time.perf_counter(), float(self._tables.waited[worker])
-        if waited < 0:  # it waits
-            waited += now
+        now, waited = self._look(worker)
         since, before = self._last_look[worker]
         seconds, waiting = now - since, waited - before
         # An actor whose environments are replayed is packed in no time, and unpacked slowly.
@@ -116,6 +114,11 @@ class Crew:
         if due or WORTH_A_MOVE * seconds > move:
             self._last_look[worker] = now, waited
         return due
+
+    def _look(self, worker: int) -> tuple[float, float]:
+        """The clock, and the seconds that a worker has waited until now."""
+        now, waited = time.perf_counter(), float(self._tables.waited[worker])
+        return now, waited + now if waited < 0 else waited  # less than 0: it waits
 
     def _let_others_first(self, index: int) -> None:
         # Where workers share cores, all soon wait for one that was put aside in the middle of an early turn.
@@ -172,4 +175,6 @@ class Crew:
             self._actors[index].restore(state)
             self._reporter.take_over(index, episodes)
             self._tables.unpacking[index] = time.perf_counter() - start
+            # What others waited for this must not bring about the next move.
+            self._last_look = [self._look(worker) for worker in range(len(self._bells))]
         self._here.add(index)

@@ -105,7 +105,7 @@ def summarise(runs: pd.DataFrame, rises: pd.DataFrame) -> pd.DataFrame:
         # The first of each; none where a training never got there.
         first = trained[CELL].merge(reached.groupby(CELL, as_index=False).first(), how="left")
         theirs = first.loc[first["peer"] == REFERENCE, "seconds"]
-        for name, own in first.groupby("peer", sort=False):
+        for name, own in first.groupby("peer"):
             mine = trained[trained["peer"] == name]
             row: dict[str, Any] = {"environment": environment, "peer": name, "score": score, "seeds": len(own)}
             row |= {"reached": int(own["seconds"].count())}

@@ -63,33 +63,38 @@ def test_on_any_environment_actors_that_moved_compute_the_same_bits(env, algorit
     assert np.array_equal(moved, alone)
 
 
+@pytest.fixture
+def first_of_two():
+    """Makes the first of two workers' crews, with its tables; actors begin at `home` and have `methods` only."""
+
+    def make(home, **methods):
+        settings = small_config().algorithm("nstep")
+        tables = SharedTables(needs.shape(settings, describe("CartPole-v1"), parcel_bytes=1000))
+        tables.home[:] = home
+        bells, (_, channel) = [Bell(), Bell()], multiprocessing.Pipe(duplex=False)
+        return Crew(0, tables, bells, lambda index: SimpleNamespace(**methods), Reporter(channel), lambda: None), tables
+
+    return make
+
+
 @pytest.mark.parametrize(("unpacking", "home"), [(0.0, 1), (1.0, 1), (3.0, 0)])
-def test_an_actor_moves_where_more_is_waited_than_it_takes_to_unpack_one(unpacking, home):
-    settings = small_config().algorithm("nstep")
-    tables = SharedTables(needs.shape(settings, describe("CartPole-v1"), parcel_bytes=1000))
-    tables.home[:] = 0
+def test_an_actor_moves_where_more_is_waited_than_it_takes_to_unpack_one(unpacking, home, first_of_two):
+    crew, tables = first_of_two(home=0, state=lambda: None)
     tables.unpacking[:] = unpacking
-    bells, (_, channel) = [Bell(), Bell()], multiprocessing.Pipe(duplex=False)
-    crew = Crew(0, tables, bells, lambda index: SimpleNamespace(state=lambda: index), Reporter(channel), lambda: None)
     tables.waited[1] += 2.0
     assert crew.next()[0] == 0
-    assert tables.home.tolist() == [0, home, *[0] * (settings.actors - 2)]
+    assert tables.home.tolist() == [0, home, *[0] * (len(tables.home) - 2)]
 
 
-def test_what_others_wait_while_one_is_unpacked_moves_no_other():
-    settings = small_config().algorithm("nstep")
-    tables = SharedTables(needs.shape(settings, describe("CartPole-v1"), parcel_bytes=1000))
-    tables.home[:] = 1
-    bells, (_, channel) = [Bell(), Bell()], multiprocessing.Pipe(duplex=False)
-
+def test_what_others_wait_while_one_is_unpacked_moves_no_other(first_of_two):
     def wait(state):
         tables.waited[1] += 2.0
 
-    crew = Crew(0, tables, bells, lambda index: SimpleNamespace(restore=wait), Reporter(channel), lambda: None)
+    crew, tables = first_of_two(home=1, restore=wait)
+    tables.home[:] = 0
     packed = pickle.dumps((None, ()))
     tables.parcels[0, : len(packed)] = np.frombuffer(packed, np.uint8)
     tables.parcel_sizes[0] = len(packed)
-    tables.home[:] = 0
     for _ in range(2):
         assert crew.next()[0] == 0
         assert not tables.home.any()

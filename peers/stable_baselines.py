@@ -151,7 +151,10 @@ def make(variant: str, environment: str, seed: int) -> A2C | PPO:
     if environment.startswith("MinAtar/"):
         # Not imported for the others: the time from a process's start is measured.
         import_module("minatar.gym").register_envs()
-    environments: Any = make_vec_env(environment, n_envs=recipe.envs, seed=seed)
+    # Nothing is shown, as with RL-Zoo. Left alone, make_vec_env asks for pictures, for which LunarLander adds a body to
+    # its world whenever an engine fires: collecting long episodes took up to seven times as long.
+    unseen = {"render_mode": None}
+    environments: Any = make_vec_env(environment, n_envs=recipe.envs, seed=seed, env_kwargs=unseen)
     if recipe.normalize:  # as RL-Zoo does it: rewards by the algorithm's own gamma
         environments = VecNormalize(environments, gamma=recipe.settings.get("gamma", 0.99))
     # Networks this small are what the library's documentation advises the CPU for.

@@ -57,6 +57,14 @@ def test_a_comparison_is_written_with_what_failed_in_it(stand_ins, workspace):
     assert low <= ratio and high is None and ratio > 2, "a seed of the reference took for ever"
 
 
+def test_a_seed_that_took_for_ever_leaves_no_figure_however_long_the_others_took():
+    long = pd.Series([1200.0, 1000.0, float("nan")])
+    assert peers.times_as_fast(long, pd.Series([30.0, 50.0, 20.0]))[1:] == (pytest.approx(20), None)
+    assert peers.times_as_fast(long, long) == (1.0, None, None)
+    steps = peers.median_columns("steps", long * 1e6)
+    assert (steps["steps"], steps["steps_high"]) == (1.2e9, None)
+
+
 def test_systems_take_turns_seed_by_seed(stand_ins):
     plan = list(peers.order(stand_ins, 2))
     assert [seed for _, seed, _ in plan] == [0] * 6 + [1] * 3

@@ -67,9 +67,15 @@ def run(environments: Sequence[str], seeds: int | None, systems: Sequence[Peer] 
                 pd.concat([old[(old[list(cell)] != pd.Series(cell)).any(axis=1)], new], ignore_index=True)
                 for old, new in ((runs, row), (rises, higher))
             )
-            tables = {RUNS: runs, RISES: rises, TIME_TO_SCORE: summarise(runs, rises)}
-            write_all({path: frame_bytes(table) for path, table in tables.items()})
-    print(summarise(runs, rises).to_string(index=False))
+            write(runs, rises)
+    print(write(runs, rises).to_string(index=False))
+
+
+def write(runs: pd.DataFrame, rises: pd.DataFrame) -> pd.DataFrame:
+    """All tables; gives the one of environments and systems."""
+    table = summarise(runs, rises)
+    write_all({path: frame_bytes(each) for path, each in ((RUNS, runs), (RISES, rises), (TIME_TO_SCORE, table))})
+    return table
 
 
 def train(peer: Peer, cell: Mapping[str, Any], alike: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:

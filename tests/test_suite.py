@@ -155,6 +155,8 @@ TIMES = """\
 environment,peer,score,seeds,reached,seconds_to_score,seconds_to_score_low,seconds_to_score_high,steps_to_score,steps_to_score_low,steps_to_score_high,\
 times_as_fast,times_as_fast_low,times_as_fast_high,last,seconds,cpu,failed
 Acrobot-v1,"a3c-bench PPO, 2 workers",-81.2,3,3,4.2,4,4.4,70000,,,20.5,19.1,22.2,-75,5,a CPU,
+LunarLanderContinuous-v3,Stable-Baselines3 PPO,-4719.1,3,2,1193.2,1055,,970000,848000,,1,,,-4719.1,1255,a CPU,
+LunarLanderContinuous-v3,"a3c-bench PPO, 2 workers",-4719.1,3,3,34,28.5,54.7,1104408,,,35.1,19.3,,-5955.7,1255,a CPU,
 Acrobot-v1,Stable-Baselines3 A2C,-81.2,3,0,,,,,,,,,,-90,300,a CPU,python theirs.py 0
 """
 
@@ -197,14 +199,14 @@ def test_the_page_tells_the_time_to_a_score_where_it_was_measured(small, workspa
     page.TIME_TO_SCORE.write_text(TIMES)
     suite_report.run(small)
     html, text = (re.sub(r"<[^>]*>", " ", one.read_text()) for one in pages)
-    ours = (
-        r"a3c-bench PPO, 2 workers\s+−81.2\s+3 of 3\s+4.2\s+\[4.0, 4.4\]\s+20.5\s+\[19.1, 22.2\]\s+70,000\s+−75.0\s+5\s"
-    )
+    ours = r"2 workers\s+−81.2\s+3 of 3\s+4.2\s+\[4.0, 4.4\]\s+20.5\s+\[19.1, 22.2\]\s+70,000\s+−75.0\s+after 5 s"
     assert re.search(ours, html)
-    assert re.search(r"Acrobot-v1\s+Stable-Baselines3 A2C\s+−81.2\s+0 of 3\s+–\s+–\s+–\s+−90.0\s+300\s", html)
+    assert re.search(r"Acrobot-v1\s+Stable-Baselines3 A2C\s+−81.2\s+0 of 3\s+–\s+–\s+–\s+−90.0\s+after 300 s", html)
     assert re.search(r"a CPU; failed: Acrobot-v1, Stable-Baselines3 A2C,\s+python theirs.py 0", html)
     assert "| Acrobot-v1 | a3c-bench PPO, 2 workers | −81.2 | 3 of 3 | 4.2 [4.0, 4.4] | 20.5 [19.1, 22.2] |" in text
     assert "| Acrobot-v1 | Stable-Baselines3 A2C | −81.2 | 0 of 3 | – | – |" in text
+    assert re.search(r"1,193.2\s+\[1,055.0, –\]\s+1.0\s+970,000", html), "an end that one seed never came to"
+    assert "| 3 of 3 | 34.0 [28.5, 54.7] | 35.1 [19.3, –] |" in text
 
 
 def test_the_page_takes_an_environment_that_only_its_preset_limits(monkeypatch):

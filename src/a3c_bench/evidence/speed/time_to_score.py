@@ -105,7 +105,8 @@ def recipe(peer: Peer, environment: str) -> str:
 def summarise(runs: pd.DataFrame, rises: pd.DataFrame) -> pd.DataFrame:
     """A row per environment and system: medians over seeds with their 95 % intervals."""
     rows = []
-    for environment, trained in runs.groupby("environment", sort=False):
+    for environment in (name for name in ENVIRONMENTS if name in set(runs["environment"])):
+        trained = runs[runs["environment"] == environment]
         score = trained.loc[trained["peer"] == REFERENCE, "last"].median()
         reached = rises[(rises["environment"] == environment) & (rises["mean_return"] >= score)]
         # The first of each; none where a training never got there.

@@ -199,7 +199,10 @@ def test_the_page_tells_the_time_to_a_score_where_it_was_measured(small, workspa
     page.TIME_TO_SCORE.write_text(TIMES)
     suite_report.run(small)
     html, text = (re.sub(r"<[^>]*>", " ", one.read_text()) for one in pages)
-    ours = r"2 workers\s+−81.2\s+3 of 3\s+4.2\s+\[4.0, 4.4\]\s+20.5\s+\[19.1, 22.2\]\s+70,000\s+−75.0\s+after 5 s"
+    ours = (
+        r"a3c-bench PPO, 2 workers\s+−81.2\s+3 of 3\s+4.2\s+\[4.0, 4.4\]\s+20.5\s+\[19.1, 22.2\]\s+"
+        r"70,000\s+−75.0\s+after 5 s"
+    )
     assert re.search(ours, html)
     assert re.search(r"Acrobot-v1\s+Stable-Baselines3 A2C\s+−81.2\s+0 of 3\s+–\s+–\s+–\s+−90.0\s+after 300 s", html)
     assert re.search(r"a CPU; failed: Acrobot-v1, Stable-Baselines3 A2C,\s+python theirs.py 0", html)
